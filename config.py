@@ -1,0 +1,130 @@
+"""All settings of the site: read once from the environment, frozen, passed to `create_app`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT_ROOT = Path(__file__).resolve().parent
+
+
+class ConfigError(Exception):
+    """A setting is missing or unusable; the message names the variable and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Settings of one installation; tests build it by hand."""
+
+    secret_key: str
+    """Signs sessions and form tokens. No default: `make run` makes one in the instance folder."""
+    instance_dir: Path
+    """Everything that must survive: database, files, secret key, queue."""
+    database_url: str
+    redis_url: str
+    is_https: bool = False
+    """Marks cookies Secure and sends HSTS; switch on behind a TLS proxy."""
+    proxy_hops: int = 0
+    """How many proxies in front may be believed about the client's address (X-Forwarded-For)."""
+    max_upload_bytes: int = 30_000_000
+    """One file; a request may carry two and its form fields."""
+    max_upload_pixels: int = 50_000_000
+    """Decoded RGB of this size takes 150 MB; a phone's largest photos have 50 MP."""
+    min_upload_side_px: int = 32
+    """Below this there is nothing to see, and too little for style statistics."""
+    max_upload_aspect: float = 20.0
+    """Longest to shortest side; beyond it the short side vanishes at painting size."""
+    max_stored_edge_px: int = 4096
+    """Uploads are kept at most this large: larger than any painting, smaller than a camera's."""
+    max_long_edge_px: int = 1024
+    """Largest painting that can be ordered."""
+    gallery_page_size: int = 24
+    """Paintings on one gallery page."""
+    trash_days: int = 30
+    """Paintings in the trash are removed for good after this many days."""
+    threads: int = 0
+    """CPU threads of one worker; 0 leaves the choice to torch."""
+    login_rate: str = "10 per minute"
+    """Log-in attempts from one address, in Flask-Limiter's notation."""
+
+    @property
+    def files_dir(self) -> Path:
+        """Uploads, previews and renditions."""
+        return self.instance_dir / "files"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "Config":
+        """Build the configuration from environment variables.
+
+        Raises:
+            ConfigError: naming the variable that is missing or not usable.
+        """
+        instance_dir = Path(environ.get("PIC2PAINT_INSTANCE", PROJECT_ROOT / "instance")).resolve()
+        redis_url = environ.get("REDIS_URL", "")
+        if not redis_url:
+            raise ConfigError("REDIS_URL is not set; `make run` starts a Redis and sets it.")
+        return cls(
+            secret_key=environ.get("SECRET_KEY") or read_secret_key(instance_dir),
+            instance_dir=instance_dir,
+            database_url=environ.get("DATABASE_URL", f"sqlite:///{instance_dir / 'pic2paint.db'}"),
+            redis_url=redis_url,
+            is_https=_boolean(environ, "PIC2PAINT_HTTPS", default=cls.is_https),
+            proxy_hops=_whole_number(environ, "PIC2PAINT_PROXY_HOPS", cls.proxy_hops),
+            max_upload_bytes=_whole_number(
+                environ, "PIC2PAINT_MAX_UPLOAD_BYTES", cls.max_upload_bytes, least=1
+            ),
+            max_upload_pixels=_whole_number(
+                environ, "PIC2PAINT_MAX_UPLOAD_PIXELS", cls.max_upload_pixels, least=1
+            ),
+            max_long_edge_px=_whole_number(
+                environ, "PIC2PAINT_MAX_LONG_EDGE_PX", cls.max_long_edge_px, least=128
+            ),
+            trash_days=_whole_number(environ, "PIC2PAINT_TRASH_DAYS", cls.trash_days, least=1),
+            threads=_whole_number(environ, "PIC2PAINT_THREADS", cls.threads),
+        )
+
+
+def secret_key_file(instance_dir: Path) -> Path:
+    """Where the start command keeps the secret key that it made."""
+    return instance_dir / "secret_key"
+
+
+def read_secret_key(instance_dir: Path) -> str:
+    """The key that the start command made.
+
+    Raises:
+        ConfigError: if there is none, or it is too short to be safe.
+    """
+    path = secret_key_file(instance_dir)
+    try:
+        key = path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        raise ConfigError(
+            f"SECRET_KEY is not set and {path} does not exist; `make run` makes it."
+        ) from None
+    if len(key) < 32:
+        raise ConfigError(f"{path} holds no usable key; delete it and start again.")
+    return key
+
+
+def _whole_number(environ: Mapping[str, str], name: str, default: int, *, least: int = 0) -> int:
+    text = environ.get(name)
+    if text is None or text == "":
+        return default
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if number < least:
+        raise ConfigError(f"{name} must be a whole number of at least {least}, not {text!r}.")
+    return number
+
+
+def _boolean(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
+    text = environ.get(name, "").lower()
+    if text == "":
+        return default
+    if text in {"1", "true", "yes", "on"}:
+        return True
+    if text in {"0", "false", "no", "off"}:
+        return False
+    raise ConfigError(f"{name} must be 1 or 0, not {text!r}.")

@@ -1,0 +1,1 @@
+"""Tests: unit, integration (real Redis, real processes) and end to end (Chromium)."""

@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from transfer.engine import Studio
+
+
+def picture(height: int, width: int, seed: int) -> Image.Image:
+    """Soft colored shapes: something to see at every scale, and the same each time."""
+    generator = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width]
+    values = np.zeros((height, width, 3))
+    for _ in range(12):
+        fx, fy = generator.uniform(-0.4, 0.4, 2)
+        wave = np.cos(fx * x + fy * y + generator.uniform(0, 6))
+        values += wave[:, :, None] * generator.uniform(-1, 1, 3)
+    values = 127.5 + 60.0 * values / values.std()
+    return Image.fromarray(values.clip(0, 255).astype(np.uint8))
+
+
+@pytest.fixture
+def content() -> Image.Image:
+    return picture(60, 80, seed=1)
+
+
+@pytest.fixture
+def style() -> Image.Image:
+    return picture(70, 64, seed=2)
+
+
+@pytest.fixture(scope="session")
+def studio() -> Studio:
+    """Loads each backbone once for all tests."""
+    return Studio("cpu")
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)

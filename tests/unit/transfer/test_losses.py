@@ -1,0 +1,85 @@
+import pytest
+import torch
+from torch import Tensor
+
+from transfer.errors import ShapeError
+from transfer.losses import ContentTarget, StyleTarget, content_loss, roughness, style_loss
+from transfer.statistics import statistics
+
+
+def features(generator: torch.Generator, *shape: int) -> Tensor:
+    return torch.rand(1, *shape, generator=generator, dtype=torch.float64)
+
+
+def test_a_picture_is_in_its_own_style_and_shows_itself(generator: torch.Generator) -> None:
+    own = features(generator, 4, 8, 8)
+
+    assert style_loss(own, StyleTarget.of(statistics(own))) == 0
+    assert content_loss(own, ContentTarget.of(own)) == 0
+
+
+def test_style_does_not_depend_on_where_things_are(generator: torch.Generator) -> None:
+    style = features(generator, 4, 8, 8)
+
+    assert style_loss(style.flip(2, 3), StyleTarget.of(statistics(style))) < 1e-20
+
+
+def test_style_loss_in_closed_form(generator: torch.Generator) -> None:
+    style = features(generator, 3, 6, 6)
+    target = StyleTarget.of(statistics(style))
+    mean_energy = target.statistics.mean.square().sum()
+    trace = target.statistics.covariance.trace()
+
+    # Twice the style: 4 C - C = 3 C, and 2 m - m = m; the floor takes less than 3 %.
+    expected = 9.0 + mean_energy / trace
+    assert style_loss(2 * style, target).item() == pytest.approx(expected.item(), rel=0.1)
+
+
+def test_losses_are_relative(generator: torch.Generator) -> None:
+    painted, goal = features(generator, 3, 6, 6), features(generator, 3, 6, 6)
+    for scale in (1e-3, 1e3):
+        style = style_loss(scale * painted, StyleTarget.of(statistics(scale * goal)))
+        content = content_loss(scale * painted, ContentTarget.of(scale * goal))
+        assert style.item() == pytest.approx(
+            style_loss(painted, StyleTarget.of(statistics(goal))).item(), rel=1e-4
+        )
+        assert content.item() == pytest.approx(
+            content_loss(painted, ContentTarget.of(goal)).item(), rel=1e-4
+        )
+
+
+def test_gradients(generator: torch.Generator) -> None:
+    painted = features(generator, 3, 4, 5).requires_grad_()
+    goal = features(generator, 3, 4, 5)
+    style, content = StyleTarget.of(statistics(goal)), ContentTarget.of(goal)
+
+    assert torch.autograd.gradcheck(lambda image: style_loss(image, style), painted)
+    assert torch.autograd.gradcheck(lambda image: content_loss(image, content), painted)
+    assert torch.autograd.gradcheck(roughness, painted)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_one_color_gives_finite_losses(generator: torch.Generator, value: float) -> None:
+    flat = torch.full((1, 3, 4, 4), value)
+    painted = torch.rand(1, 3, 4, 4, generator=generator).requires_grad_()
+
+    loss = style_loss(painted, StyleTarget.of(statistics(flat)))
+    loss = loss + content_loss(painted, ContentTarget.of(flat))
+    loss.backward()
+
+    assert loss.isfinite()
+    assert painted.grad is not None
+    assert painted.grad.isfinite().all()
+
+
+def test_roughness_of_a_checkerboard_and_of_one_color() -> None:
+    checkerboard = ((torch.arange(6)[:, None] + torch.arange(8)) % 2).float()[None, None]
+
+    assert roughness(checkerboard) == 2.0  # 1 in each direction
+    assert roughness(torch.full((1, 3, 5, 5), 0.7)) == 0.0
+    assert roughness(torch.zeros(1, 3, 1, 1)) == 0.0
+
+
+def test_content_of_another_shape_is_refused() -> None:
+    with pytest.raises(ShapeError):
+        content_loss(torch.zeros(1, 3, 4, 4), ContentTarget.of(torch.zeros(1, 3, 4, 5)))

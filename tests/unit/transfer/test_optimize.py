@@ -1,0 +1,109 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from transfer.optimize import minimize
+
+
+def quadratic(condition: float) -> tuple[Tensor, Tensor]:
+    scales = torch.logspace(0, math.log10(condition), 50, dtype=torch.float64)
+    return scales, torch.linspace(-1, 1, 50, dtype=torch.float64)
+
+
+def test_finds_the_minimum_of_a_quadratic() -> None:
+    scales, minimum = quadratic(100.0)
+
+    found = minimize(
+        torch.zeros(50, dtype=torch.float64),
+        lambda image: (scales * (image - minimum).square()).sum(),
+        evaluations=80,
+    )
+
+    assert torch.allclose(found, minimum, atol=1e-4)
+
+
+def test_is_as_good_as_torch() -> None:
+    """Rosenbrock's valley in 10 dimensions, against torch's own L-BFGS without line search."""
+
+    def valley(x: Tensor) -> Tensor:
+        return (100.0 * (x[1:] - x[:-1].square()).square() + (1.0 - x[:-1]).square()).sum()
+
+    start = torch.zeros(10, dtype=torch.float64)
+    found = minimize(start, valley, evaluations=150)
+    other = start.clone().requires_grad_()
+    optimizer = torch.optim.LBFGS([other], max_iter=149, max_eval=150, history_size=20)
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = valley(other)
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+
+    assert valley(found).item() <= max(1e-6, 10 * valley(other).item())
+
+
+def test_counts_evaluations_and_reports_each() -> None:
+    calls: list[int] = []
+    reports: list[tuple[int, float]] = []
+
+    def objective(image: Tensor) -> Tensor:
+        calls.append(1)
+        return image.square().square().sum()
+
+    minimize(
+        torch.ones(3), objective, 7, lambda evaluation, loss, _: reports.append((evaluation, loss))
+    )
+
+    assert len(calls) == 7
+    assert [evaluation for evaluation, _ in reports] == [1, 2, 3, 4, 5, 6, 7]
+    assert reports[0][1] == 3.0
+
+
+def test_returns_the_best_image_and_leaves_the_start_alone() -> None:
+    start = torch.full((4,), 2.0)
+    seen: list[tuple[float, Tensor]] = []
+
+    found = minimize(
+        start,
+        lambda image: (torch.cosh(3 * image) - 1).sum(),
+        30,
+        lambda _, loss, image: seen.append((loss, image)),
+    )
+
+    assert torch.equal(start, torch.full((4,), 2.0))
+    assert torch.equal(found, min(seen, key=lambda pair: pair[0])[1])
+
+
+def test_recovers_from_not_a_number() -> None:
+    """Steps into the region where the objective is undefined are taken back."""
+    found = minimize(
+        torch.full((2,), 0.2), lambda image: (image - 0.9 * image.log()).sum(), evaluations=60
+    )
+
+    assert torch.allclose(found, torch.tensor(0.9), atol=1e-2)
+
+
+def test_stops_where_the_gradient_vanishes() -> None:
+    calls: list[int] = []
+
+    found = minimize(
+        torch.zeros(3),
+        lambda image: (image * 0.0).sum(),
+        20,
+        lambda evaluation, *_: calls.append(evaluation),
+    )
+
+    assert calls == [1]
+    assert torch.equal(found, torch.zeros(3))
+
+
+def test_what_the_callback_raises_passes_through() -> None:
+    def stop(*_: object) -> None:
+        raise KeyError("stop")
+
+    with pytest.raises(KeyError, match="stop"):
+        minimize(torch.ones(3), lambda image: image.square().sum(), 5, stop)

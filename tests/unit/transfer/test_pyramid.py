@@ -1,0 +1,74 @@
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transfer.pyramid import MIN_EDGE_PX, painting, retouching, scales
+from transfer.settings import Backbone, Effort, Settings
+
+
+def sizes_and_evaluations(settings: Settings, edge: int = 512) -> list[tuple[str, int, int]]:
+    steps = painting(settings, edge, edge)
+    return [(step.backbone, step.long_edge_px, step.evaluations) for step in steps]
+
+
+def test_standard_lets_compact_paint_and_vgg19_finish() -> None:
+    assert sizes_and_evaluations(Settings()) == [
+        ("compact", 128, 100),
+        ("compact", 256, 60),
+        ("compact", 512, 40),
+        ("vgg19", 512, 12),
+    ]
+
+
+def test_larger_sizes_go_on_from_512_px_with_fewer_evaluations() -> None:
+    steps = sizes_and_evaluations(Settings(long_edge_px=1024), 1024)
+
+    assert steps[:4] == sizes_and_evaluations(Settings())
+    assert [(name, edge) for name, edge, _ in steps[4:]] == [("compact", 1024), ("vgg19", 1024)]
+    assert steps[4][2] < 40
+    assert steps[5][2] < 12
+
+
+@pytest.mark.parametrize("effort", Effort)
+@pytest.mark.parametrize("backbone", [Backbone.COMPACT, Backbone.VGG19])
+def test_a_named_backbone_paints_alone(effort: Effort, backbone: Backbone) -> None:
+    settings = Settings(effort=effort, backbone=backbone)
+    steps = painting(settings, 512, 384) + retouching(settings, 512, 384)
+
+    assert {step.backbone for step in steps} == {backbone.value}
+
+
+@given(
+    height=st.integers(MIN_EDGE_PX, 8192),
+    width=st.integers(MIN_EDGE_PX, 8192),
+    effort=st.sampled_from(Effort),
+)
+def test_every_plan_grows_to_the_full_size(height: int, width: int, effort: Effort) -> None:
+    settings = Settings(effort=effort)
+    steps = painting(settings, height, width)
+
+    edges = [step.long_edge_px for step in steps]
+    assert edges == sorted(edges)
+    assert (steps[-1].height, steps[-1].width) == (height, width)
+    assert all(min(step.height, step.width) >= MIN_EDGE_PX for step in steps)
+    assert all(step.evaluations > 0 and step.cost > 0 for step in steps)
+
+
+@given(height=st.integers(MIN_EDGE_PX, 8192), width=st.integers(MIN_EDGE_PX, 8192))
+def test_scales_double(height: int, width: int) -> None:
+    found = scales(height, width)
+
+    assert found[-1] == (height, width)
+    for coarse, fine in pairwise(found):
+        assert all(abs(2 * a - b) <= 2 for a, b in zip(coarse, fine, strict=True))
+
+
+def test_each_effort_is_more_work_than_the_one_before() -> None:
+    costs = [
+        sum(step.cost for step in painting(Settings(effort=effort), 512, 384)) for effort in Effort
+    ]
+
+    assert costs == sorted(costs)
+    assert len(set(costs)) == 3

@@ -1,0 +1,1 @@
+"""The convolutional networks whose feature statistics define style."""

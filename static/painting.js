@@ -1,0 +1,62 @@
+// Follows a painting without reloading. The page works without this: it then reloads itself.
+
+const page = document.querySelector("[data-status]");
+const part = (role) => page.querySelector(`[data-role="${role}"]`);
+const POLL_EVERY_MS = 1000;
+const SLOWEST_MS = 8000;
+const title = document.title;
+
+function showLine(ahead) {
+  const line = part("line");
+  // The server's sentence stays where it says more (no worker, no queue).
+  if (!line || !/in line|ahead of yours/.test(line.textContent)) return;
+  line.textContent =
+    ahead === 0 ? "It is next in line."
+    : ahead === 1 ? "One painting is ahead of yours."
+    : `${ahead} paintings are ahead of yours.`;
+}
+
+function showPreview(address) {
+  const shown = part("preview");
+  if (!shown || !address || shown.getAttribute("src") === address) return;
+  // Swapped only once loaded, so that the canvas never goes blank.
+  const next = new Image();
+  next.onload = () => {
+    shown.src = address;
+    shown.className = "soft";
+  };
+  next.src = address;
+}
+
+function showProgress(progress) {
+  const percent = `${Math.floor(progress * 100)} %`;
+  if (part("progress")) part("progress").value = progress;
+  if (part("percent")) part("percent").textContent = percent;
+  document.title = `${percent} · ${title}`;
+}
+
+async function follow(delay = POLL_EVERY_MS) {
+  try {
+    const answer = await fetch(page.dataset.status, { headers: { Accept: "application/json" } });
+    if (!answer.ok) throw new Error(answer.status);
+    const status = await answer.json();
+    const isNewPage =
+      status.state !== page.dataset.state ||
+      (page.dataset.renditions && status.renditions.length !== Number(page.dataset.renditions));
+    if (isNewPage) {
+      location.reload();
+      return;
+    }
+    if (status.state === "queued") showLine(status.ahead);
+    else {
+      showProgress(status.progress);
+      showPreview(status.preview);
+    }
+    delay = POLL_EVERY_MS;
+  } catch {
+    delay = Math.min(2 * delay, SLOWEST_MS);
+  }
+  setTimeout(() => follow(delay), delay);
+}
+
+follow();

@@ -1,0 +1,103 @@
+"""The site. The web processes never import torch: painting is the worker's."""
+
+import os
+from datetime import timedelta
+
+from flask import Flask, request
+from jinja2 import StrictUndefined
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from config import PROJECT_ROOT, Config
+from webapp import (
+    access,
+    accounts,
+    admin,
+    cli,
+    errors,
+    gallery,
+    media,
+    painting,
+    pictures,
+    security,
+    studio,
+    trash,
+)
+from webapp.extensions import configure_sqlite, csrf, db, limiter, migrate
+from webapp.storage import Storage
+from webapp.studio import MAX_STYLES
+
+
+def create_app(config: Config | None = None) -> Flask:
+    """Build the application.
+
+    Args:
+        config: its settings; read from the environment if not given.
+
+    Raises:
+        ConfigError: if the environment lacks something.
+    """
+    if config is None:
+        config = Config.from_env(os.environ)
+    app = Flask(
+        __name__,
+        template_folder=str(PROJECT_ROOT / "templates"),
+        static_folder=str(PROJECT_ROOT / "static"),
+        instance_path=str(config.instance_dir),
+    )
+    app.config.from_mapping(
+        PIC2PAINT=config,
+        SECRET_KEY=config.secret_key,
+        SQLALCHEMY_DATABASE_URI=config.database_url,
+        SESSION_COOKIE_NAME="__Host-pic2paint" if config.is_https else "pic2paint",
+        SESSION_COOKIE_SECURE=config.is_https,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        PERMANENT_SESSION_LIFETIME=access.SESSION_LIFETIME,
+        MAX_CONTENT_LENGTH=security.FORM_BYTES,
+        SEND_FILE_MAX_AGE_DEFAULT=timedelta(hours=1),
+        # A form may lie open overnight; the session bounds its life.
+        WTF_CSRF_TIME_LIMIT=None,
+        RATELIMIT_STORAGE_URI=_limiter_url(config.redis_url),
+        # Without Redis people can still log in; each process counts for itself then.
+        RATELIMIT_IN_MEMORY_FALLBACK_ENABLED=True,
+        RATELIMIT_STORAGE_OPTIONS={"socket_connect_timeout": 2, "socket_timeout": 2},
+    )
+    if config.proxy_hops:
+        hops = config.proxy_hops
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops
+        )
+    app.jinja_env.undefined = StrictUndefined
+    app.extensions["pic2paint-storage"] = Storage(config.files_dir)
+
+    # In this order: who is asking decides how much a request may carry, and that must be known
+    # before CSRF protection parses the body.
+    app.before_request(access.load_user)
+    app.before_request(_allow_uploads)
+    db.init_app(app)
+    migrate.init_app(app, db, directory=str(PROJECT_ROOT / "migrations"), render_as_batch=True)
+    csrf.init_app(app)
+    limiter.init_app(app)
+    security.init_app(app, is_https=config.is_https)
+    errors.init_app(app)
+    cli.init_app(app)
+    for module in (accounts, admin, gallery, media, painting, pictures, studio, trash):
+        app.register_blueprint(module.bp)
+    with app.app_context():
+        configure_sqlite(db.engine)
+    names: dict[str, object] = {"current_theme": accounts.current_theme}
+    painting.register_template_names(names)
+    app.jinja_env.globals.update(names)
+    return app
+
+
+def _allow_uploads() -> None:
+    if request.method == "POST" and request.endpoint == "studio.order":
+        security.allow_upload(1 + MAX_STYLES)
+    elif request.method == "POST" and request.endpoint == "pictures.upload":
+        security.allow_upload(1)
+
+
+def _limiter_url(redis_url: str) -> str:
+    """Flask-Limiter's name for a Redis on a unix socket."""
+    return redis_url.replace("unix://", "redis+unix://", 1)

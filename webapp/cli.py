@@ -1,0 +1,34 @@
+"""Commands of `flask --app webapp`."""
+
+import logging
+
+import click
+from flask import Flask, current_app
+
+from webapp.trash import empty_old
+
+
+def init_app(app: Flask) -> None:
+    """Add the commands."""
+    app.cli.add_command(worker)
+    app.cli.add_command(purge)
+
+
+@click.command()
+def worker() -> None:
+    """Paint: take tickets until told to stop. One per device."""
+    # Here, not above: only this command may load torch.
+    from webapp import jobs
+    from webapp.worker import run
+
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    jobs.warm_up()
+    run(current_app._get_current_object())  # type: ignore[attr-defined]
+
+
+@click.command()
+def purge() -> None:
+    """Remove paintings that have been in the trash for long."""
+    click.echo(f"{empty_old()} paintings removed.")

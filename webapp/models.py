@@ -1,0 +1,281 @@
+"""The tables: who is here, what they uploaded, what was painted, and by which attempt."""
+
+import secrets
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    String,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.types import TypeDecorator
+
+from transfer.settings import Backbone, Effort, Rendition, Settings
+from webapp.extensions import Base
+
+TITLE_MAX_CHARS = 120
+NAME_MAX_CHARS = 40
+
+
+def now() -> datetime:
+    """The current time; every time in the database is UTC."""
+    return datetime.now(UTC)
+
+
+def new_public_id() -> str:
+    """An address that cannot be guessed: 128 random bits in 22 URL-safe characters."""
+    return secrets.token_urlsafe(16)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A time with time zone on every database; SQLite stores none and returns naive values."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Store as naive UTC."""
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return as aware UTC."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+class State(StrEnum):
+    """Where a painting stands: queued -> running -> done | failed | cancelled."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more happens unless somebody asks for it."""
+        return self in {State.DONE, State.FAILED, State.CANCELLED}
+
+
+class Outcome(StrEnum):
+    """How an attempt ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+    """Its worker died or lost its lease: the painting went back into the queue."""
+    RETURNED = "returned"
+    """Its worker was asked to stop and handed the painting back: not held against it."""
+
+
+class User(Base):
+    """A person with an account. The first one owns the site."""
+
+    __tablename__ = "user"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(NAME_MAX_CHARS))
+    name_key: Mapped[str] = mapped_column(String(NAME_MAX_CHARS * 3), unique=True)
+    """The name as it is compared: case-folded."""
+    password_hash: Mapped[str] = mapped_column(String(255))
+    is_owner: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+
+class LoginSession(Base):
+    """One logged-in browser. Logging out deletes the row, so a copied cookie dies with it."""
+
+    __tablename__ = "login_session"
+
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """SHA-256 of the token in the cookie, hexadecimal."""
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+    user: Mapped[User] = relationship()
+
+
+class Invitation(Base):
+    """A place for one more person; the link carries its signed id."""
+
+    __tablename__ = "invitation"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(22), unique=True, default=new_public_id)
+    note: Mapped[str] = mapped_column(String(TITLE_MAX_CHARS), default="")
+    """For whom it is, in the owner's words."""
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    used_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"))
+    used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    used_by: Mapped[User | None] = relationship()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it still lets somebody in."""
+        return self.used_at is None and self.expires_at > now()
+
+
+class Picture(Base):
+    """An uploaded image as intake made it: upright sRGB without metadata."""
+
+    __tablename__ = "picture"
+    __table_args__ = (UniqueConstraint("owner_id", "sha256"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(22), unique=True, default=new_public_id)
+    owner_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
+    title: Mapped[str] = mapped_column(String(TITLE_MAX_CHARS))
+    width: Mapped[int]
+    height: Mapped[int]
+    sha256: Mapped[str] = mapped_column(String(64))
+    """Of the stored file, hexadecimal: the same upload twice is one picture."""
+    is_style: Mapped[bool]
+    """Which role it was last used in; only sorts the shelves of the studio."""
+    used_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+
+class Painting(Base):
+    """One request and everything that came of it."""
+
+    __tablename__ = "painting"
+    __table_args__ = (
+        CheckConstraint("progress >= 0 AND progress <= 1", name="progress"),
+        # The gallery's keyset, and the trash beside it.
+        Index("ix_painting_wall", "owner_id", "trashed_at", "id"),
+        # The scheduler looks only at open paintings, however many were ever painted.
+        Index("ix_painting_open", "state", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(22), unique=True, default=new_public_id)
+    owner_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"))
+    form_token: Mapped[str] = mapped_column(String(64), unique=True)
+    """One submitted form makes one painting, however often it is sent."""
+    content_id: Mapped[int] = mapped_column(ForeignKey("picture.id"), index=True)
+
+    long_edge_px: Mapped[int]
+    strength: Mapped[float]
+    effort: Mapped[str] = mapped_column(String(16))
+    backbone: Mapped[str] = mapped_column(String(32))
+    colors: Mapped[list[str]] = mapped_column(JSON)
+    """Names of the renditions to make, in painting order."""
+    seed: Mapped[int]
+
+    state: Mapped[str] = mapped_column(String(16), default=State.QUEUED)
+    queued_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When the latest attempt began."""
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    progress: Mapped[float] = mapped_column(default=0.0)
+    preview_version: Mapped[int] = mapped_column(default=0)
+    """Counts stored previews; 0: there is none yet."""
+    is_cancel_requested: Mapped[bool] = mapped_column(default=False)
+    failure: Mapped[str | None] = mapped_column(String(500))
+    """Why it failed, in a sentence for its owner."""
+    trashed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    attempt_id: Mapped[str | None] = mapped_column(String(32))
+    """The attempt that may write to this row; every write of a worker names it."""
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    interruptions: Mapped[int] = mapped_column(default=0)
+    """Attempts in a row that ended with their worker's death."""
+
+    owner: Mapped[User] = relationship()
+    content: Mapped[Picture] = relationship()
+    style_links: Mapped[list["PaintingStyle"]] = relationship(
+        order_by="PaintingStyle.position", cascade="all, delete-orphan"
+    )
+    renditions: Mapped[list["RenditionFile"]] = relationship(
+        order_by="RenditionFile.id", cascade="all, delete-orphan"
+    )
+
+    @property
+    def styles(self) -> list[Picture]:
+        """The style pictures in the order in which they were chosen."""
+        return [link.picture for link in self.style_links]
+
+    @property
+    def title(self) -> str:
+        """What to call it: the photo's name and where its style comes from."""
+        styles = " and ".join(style.title for style in self.styles)
+        return f"{self.content.title} in the style of {styles}"
+
+    @property
+    def settings(self) -> Settings:
+        """What the engine is asked for."""
+        return Settings(
+            long_edge_px=self.long_edge_px,
+            strength=self.strength,
+            effort=Effort(self.effort),
+            backbone=Backbone(self.backbone),
+            renditions=tuple(Rendition(name) for name in self.colors),
+            seed=self.seed,
+        )
+
+    def rendition(self, kind: str) -> "RenditionFile | None":
+        """The rendition of this kind, once there is one."""
+        return next((made for made in self.renditions if made.kind == kind), None)
+
+    @property
+    def cover(self) -> "RenditionFile | None":
+        """The rendition that stands for the painting on the wall."""
+        return self.renditions[0] if self.renditions else None
+
+
+class PaintingStyle(Base):
+    """A style picture of a painting."""
+
+    __tablename__ = "painting_style"
+
+    painting_id: Mapped[int] = mapped_column(
+        ForeignKey("painting.id", ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(primary_key=True)
+    picture_id: Mapped[int] = mapped_column(ForeignKey("picture.id"), index=True)
+
+    picture: Mapped[Picture] = relationship()
+
+
+class RenditionFile(Base):
+    """One output image of a painting."""
+
+    __tablename__ = "rendition"
+    __table_args__ = (UniqueConstraint("painting_id", "kind"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    painting_id: Mapped[int] = mapped_column(ForeignKey("painting.id", ondelete="CASCADE"))
+    kind: Mapped[str] = mapped_column(String(16))
+    attempt_id: Mapped[str] = mapped_column(String(32))
+    """Part of the file's name, so that a superseded worker cannot overwrite it."""
+    width: Mapped[int]
+    height: Mapped[int]
+    is_unfinished: Mapped[bool] = mapped_column(default=False)
+    """The best image of a cancelled painting."""
+
+
+class Attempt(Base):
+    """One worker's go at a painting. Fair shares are reckoned from these rows."""
+
+    __tablename__ = "attempt"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    painting_id: Mapped[int | None] = mapped_column(
+        ForeignKey("painting.id", ondelete="SET NULL"), index=True
+    )
+    """None once the painting is removed: the time was used all the same."""
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"))
+    worker: Mapped[str] = mapped_column(String(80))
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    """Indexed: the scheduler adds up the last hours only."""
+    outcome: Mapped[str | None] = mapped_column(String(16))

@@ -1,0 +1,149 @@
+"""One painting's pages: a page for every state, and what can be done in it."""
+
+from flask import Blueprint, flash, jsonify, redirect, render_template, url_for
+from werkzeug.wrappers import Response
+
+from transfer.settings import Rendition
+from webapp import orders, queue, schedule
+from webapp.access import get_painting, login_required
+from webapp.models import Painting, Picture, RenditionFile, State
+
+bp = Blueprint("painting", __name__, url_prefix="/paintings/<public_id>")
+
+RENDITION_LABELS = {
+    Rendition.STYLED: ("Style's colors", "Painted in the colors of the style picture."),
+    Rendition.HISTOGRAM: ("Photo's palette", "Painted with the photo's palette of colors."),
+    Rendition.LUMINANCE: ("Photo's hues", "Only light and dark are painted; hues stay in place."),
+}
+
+
+def rendition_label(kind: str) -> str:
+    """A rendition's name for people."""
+    return RENDITION_LABELS[Rendition(kind)][0]
+
+
+def rendition_note(kind: str) -> str:
+    """A sentence on what a rendition is."""
+    return RENDITION_LABELS[Rendition(kind)][1]
+
+
+def canvas_size(painting: Painting) -> tuple[int, int]:
+    """Width and height that the painting has or will have, px: pages reserve the place."""
+    cover = painting.cover
+    if cover is not None:
+        return cover.width, cover.height
+    picture: Picture = painting.content
+    scale = painting.long_edge_px / max(picture.width, picture.height)
+    return max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+
+
+@bp.get("")
+@login_required
+def show(public_id: str) -> str:
+    """The page of the state that the painting is in."""
+    painting = get_painting(public_id)
+    state = State(painting.state)
+    return render_template(
+        f"painting/{state.value}.html",
+        painting=painting,
+        ahead=schedule.ahead_of(painting) if state is State.QUEUED else 0,
+        is_queue_reachable=state is not State.QUEUED or queue.is_reachable(),
+        has_worker=state is not State.QUEUED or queue.has_worker(),
+    )
+
+
+@bp.get("/status.json")
+@login_required
+def status(public_id: str) -> Response:
+    """What the page needs to follow a painting without reloading."""
+    painting = get_painting(public_id)
+    state = State(painting.state)
+    return jsonify(
+        state=state.value,
+        progress=painting.progress,
+        ahead=schedule.ahead_of(painting) if state is State.QUEUED else 0,
+        preview=_preview_url(painting),
+        renditions=[_rendition_data(painting, made) for made in painting.renditions],
+    )
+
+
+@bp.post("/cancel")
+@login_required
+def cancel(public_id: str) -> Response:
+    """Stop a painting: at once if it waits, within a moment if it is being painted."""
+    painting = get_painting(public_id)
+    if orders.cancel(painting):
+        flash("The painting will stop in a moment; the best image so far is kept.")
+    return _back(public_id)
+
+
+@bp.post("/retry")
+@login_required
+def retry(public_id: str) -> Response:
+    """Queue a failed or cancelled painting again."""
+    painting = get_painting(public_id)
+    if orders.retry(painting) and not queue.offer_ticket():
+        flash("It waits until the queue can be reached again.")
+    return _back(public_id)
+
+
+@bp.post("/trash")
+@login_required
+def move_to_trash(public_id: str) -> Response:
+    """Take a painting off the wall; it can be put back."""
+    painting = get_painting(public_id)
+    if not orders.move_to_trash(painting):
+        flash("Stop this painting first, then move it to the trash.")
+        return _back(public_id)
+    flash("Moved to the trash.", "undo:" + url_for("painting.restore", public_id=public_id))
+    return redirect(url_for("gallery.index"))
+
+
+@bp.post("/restore")
+@login_required
+def restore(public_id: str) -> Response:
+    """Put a painting back on the wall."""
+    orders.restore(get_painting(public_id))
+    flash("Back on the wall.")
+    return _back(public_id)
+
+
+def _back(public_id: str) -> Response:
+    return redirect(url_for("painting.show", public_id=public_id), code=303)
+
+
+def _preview_url(painting: Painting) -> str | None:
+    if painting.preview_version == 0 or State(painting.state).is_final:
+        return None
+    return url_for("media.preview", public_id=painting.public_id, version=painting.preview_version)
+
+
+def rendition_url(painting: Painting, made: RenditionFile, edge_px: int | None = None) -> str:
+    """Address of a rendition, or of its thumbnail; it changes when the image does."""
+    public_id, kind, version = painting.public_id, made.kind, made.attempt_id[:8]
+    if edge_px is None:
+        return url_for("media.rendition", public_id=public_id, kind=kind, v=version)
+    return url_for(
+        "media.rendition_thumbnail", public_id=public_id, kind=kind, edge_px=edge_px, v=version
+    )
+
+
+def _rendition_data(painting: Painting, made: RenditionFile) -> dict[str, object]:
+    return {
+        "kind": made.kind,
+        "label": rendition_label(made.kind),
+        "url": rendition_url(painting, made),
+        "width": made.width,
+        "height": made.height,
+    }
+
+
+def register_template_names(context: dict[str, object]) -> None:
+    """Give templates the names above."""
+    context.update(
+        canvas_size=canvas_size,
+        rendition_label=rendition_label,
+        rendition_note=rendition_note,
+        rendition_url=rendition_url,
+        preview_url=_preview_url,
+    )

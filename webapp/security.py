@@ -1,0 +1,53 @@
+"""Response headers, and which requests may carry how much."""
+
+from flask import Flask, Response, current_app, g, request
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        # blob: shows a chosen file in the studio before it is sent.
+        "img-src 'self' blob:",
+        "style-src 'self'",
+        "script-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+FORM_BYTES = 500_000
+"""Everything in a request that is not a picture."""
+
+
+def init_app(app: Flask, *, is_https: bool) -> None:
+    """Set the headers of every response; HSTS only where TLS is known to stand in front."""
+
+    @app.after_request
+    def set_headers(response: Response) -> Response:
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        if is_https:
+            response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+        if not response.headers.get("Cache-Control") and request.endpoint != "static":
+            # Pages show private things: no cache may keep them, nor Back after logging out.
+            response.headers["Cache-Control"] = "no-store"
+        return response
+
+
+def allow_upload(files: int) -> None:
+    """Let this request carry up to ``files`` pictures; others may carry form fields only.
+
+    Runs before the body is parsed, and only for people who are logged in: nobody else gets
+    the server to store megabytes.
+    """
+    if g.user is not None:
+        limit = current_app.config["PIC2PAINT"].max_upload_bytes
+        request.max_content_length = FORM_BYTES + files * limit

@@ -1,0 +1,294 @@
+"""The studio: choose a photo, a style, and how to paint; then the order is placed."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from flask import (
+    Blueprint,
+    current_app,
+    flash,
+    g,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from flask_wtf import FlaskForm
+from sqlalchemy import select
+from werkzeug.datastructures import FileStorage
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.wrappers import Response
+from wtforms import HiddenField, IntegerField, IntegerRangeField, RadioField, SelectField
+from wtforms.validators import InputRequired, NumberRange
+
+from transfer.settings import Backbone, Effort, Rendition, Settings
+from webapp import queue, samples
+from webapp.access import find_picture, login_required
+from webapp.extensions import db, limiter, writing
+from webapp.intake import Upload, UploadRefused
+from webapp.models import Painting, PaintingStyle, Picture
+from webapp.pictures import admit_choice, admit_file, keep, mark_used, shelf
+
+bp = Blueprint("studio", __name__, url_prefix="/studio")
+
+MAX_STYLES = 4
+SIZES_PX = {256: "Small", 512: "Medium", 768: "Large", 1024: "Extra large", 2048: "Poster"}
+EFFORT_LABELS = {
+    Effort.DRAFT: ("Draft", "A quick look"),
+    Effort.STANDARD: ("Standard", "Rich and clean"),
+    Effort.FINE: ("Fine", "Best, takes several times longer"),
+}
+BACKBONE_LABELS = {
+    Backbone.AUTO: "Automatic: as the effort asks",
+    Backbone.COMPACT: "compact: small and fast",
+    Backbone.VGG19: "vgg19: the original network",
+}
+COLOR_CHOICES: dict[str, tuple[str, tuple[Rendition, ...]]] = {
+    "both": ("Both", (Rendition.STYLED, Rendition.HISTOGRAM, Rendition.LUMINANCE)),
+    "style": ("From the style", (Rendition.STYLED,)),
+    "photo": ("From the photo", (Rendition.HISTOGRAM, Rendition.LUMINANCE)),
+}
+"""Form value -> label and renditions."""
+_DEFAULTS = Settings()
+
+
+class StudioForm(FlaskForm):
+    """How to paint; the pictures are read apart, because they may be files or choices."""
+
+    form_token = HiddenField()
+    long_edge_px = SelectField("Size", coerce=int)
+    strength = IntegerRangeField(
+        "Strength",
+        [
+            InputRequired("Choose a strength."),
+            NumberRange(0, 100, "Choose a strength from 0 to 100."),
+        ],
+        default=round(_DEFAULTS.strength * 100),
+    )
+    effort = RadioField(
+        "Effort",
+        choices=[(effort.value, label) for effort, (label, _) in EFFORT_LABELS.items()],
+        default=_DEFAULTS.effort.value,
+    )
+    colors = RadioField(
+        "Colors",
+        choices=[(value, label) for value, (label, _) in COLOR_CHOICES.items()],
+        default="both",
+    )
+    backbone = SelectField(
+        "Backbone",
+        choices=[(backbone.value, label) for backbone, label in BACKBONE_LABELS.items()],
+        default=_DEFAULTS.backbone.value,
+    )
+    seed = IntegerField(
+        "Seed",
+        [
+            InputRequired("Type a whole number."),
+            NumberRange(0, 2**31 - 1, "Use a whole number from 0 to 2147483647."),
+        ],
+        default=_DEFAULTS.seed,
+    )
+
+
+@dataclass
+class Selection:
+    """What the form names as content or styles, and what is wrong with it."""
+
+    is_style: bool
+    admitted: list[Upload | Picture] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    status: int = 422
+
+    def add_file(self, file: FileStorage) -> None:
+        """Admit a file, or note why not."""
+        try:
+            self.admitted.append(admit_file(file))
+        except UploadRefused as refusal:
+            name = f"{file.filename}: " if self.is_style else ""
+            self.errors.append(f"{name}{refusal}")
+            if refusal.status == 413:
+                self.status = 413
+
+    def add_choice(self, value: str) -> None:
+        """Admit a picture that is already here, or note that it is not."""
+        chosen = admit_choice(value)
+        if chosen is None:
+            self.errors.append("This picture is no longer there. Choose another one.")
+        else:
+            self.admitted.append(chosen)
+
+    def kept(self) -> list[Picture]:
+        """Every admitted picture as a row, each once."""
+        pictures = [
+            item if isinstance(item, Picture) else keep(item, is_style=self.is_style)
+            for item in self.admitted
+        ]
+        return list({picture.id: picture for picture in pictures}.values())
+
+
+@bp.get("")
+@login_required
+def index() -> str:
+    """The empty studio, or one set up like an earlier painting (``?like=``) or a sample pair."""
+    form = _form()
+    content, styles = request.args.get("content", ""), request.args.getlist("style")
+    earlier = request.args.get("like")
+    if earlier:
+        painting = db.session.scalar(
+            select(Painting).where(Painting.public_id == earlier, Painting.owner_id == g.user.id)
+        )
+        if painting is not None:
+            _fill(form, painting)
+            content = painting.content.public_id
+            styles = [style.public_id for style in painting.styles]
+    return _page(form, content, styles)
+
+
+@bp.post("")
+@login_required
+@limiter.limit("120 per hour")
+def order() -> Response | tuple[str, int]:
+    """Place an order: one painting, however often the same form is sent."""
+    form = _form()
+    content, styles = _read_content(), _read_styles()
+    is_valid = form.validate_on_submit()
+    if not is_valid or content.errors or styles.errors:
+        is_too_large = 413 in {content.status, styles.status}
+        page = _page(
+            form,
+            request.form.get("content", ""),
+            request.form.getlist("styles"),
+            content.errors,
+            styles.errors,
+        )
+        return page, 413 if is_too_large else 422
+    painting, is_new = _place(form, content.kept()[0], styles.kept())
+    if is_new and not queue.offer_ticket():
+        flash("Your painting is saved. It waits until the queue can be reached again.")
+    return redirect(url_for("painting.show", public_id=painting.public_id), code=303)
+
+
+@bp.errorhandler(RequestEntityTooLarge)
+def on_too_large(_error: RequestEntityTooLarge) -> tuple[str, int]:
+    """The body was cut off at the limit: the page again, with a sentence beside the fields."""
+    limit_mb = current_app.config["PIC2PAINT"].max_upload_bytes / 1e6
+    sentence = f"Each file may have at most {limit_mb:.0f} MB. Choose smaller pictures."
+    return _page(StudioForm(formdata=None), "", [], [sentence], []), 413
+
+
+def _form() -> StudioForm:
+    form = StudioForm()
+    _set_sizes(form)
+    return form
+
+
+def _set_sizes(form: StudioForm) -> None:
+    largest = current_app.config["PIC2PAINT"].max_long_edge_px
+    form.long_edge_px.choices = [
+        (px, f"{label}, {px} px") for px, label in SIZES_PX.items() if px <= largest
+    ]
+    if form.long_edge_px.data is None:
+        form.long_edge_px.data = min(_DEFAULTS.long_edge_px, largest)
+
+
+def _read_content() -> Selection:
+    selection = Selection(is_style=False)
+    file = request.files.get("content_file")
+    value = request.form.get("content", "")
+    if file is not None and file.filename:
+        selection.add_file(file)
+    elif value:
+        selection.add_choice(value)
+    else:
+        selection.errors.append("Choose a photo, or upload one.")
+    return selection
+
+
+def _read_styles() -> Selection:
+    selection = Selection(is_style=True)
+    files = [file for file in request.files.getlist("style_files") if file.filename]
+    values = list(dict.fromkeys(request.form.getlist("styles")))
+    if not files and not values:
+        selection.errors.append("Choose a style picture, or upload one.")
+    elif len(files) + len(values) > MAX_STYLES:
+        selection.errors.append(f"Choose at most {MAX_STYLES} style pictures.")
+    else:
+        for file in files:
+            selection.add_file(file)
+        for value in values:
+            selection.add_choice(value)
+    return selection
+
+
+def _place(form: StudioForm, content: Picture, styles: Sequence[Picture]) -> tuple[Painting, bool]:
+    token = f"{g.user.id}:{(form.form_token.data or secrets.token_urlsafe(16))[:48]}"
+    owner_id, content_id = g.user.id, content.id
+    style_ids = [style.id for style in styles]
+    with writing() as database:
+        painting = database.scalar(select(Painting).where(Painting.form_token == token))
+        is_new = painting is None
+        if painting is None:
+            painting = Painting(
+                owner_id=owner_id,
+                form_token=token,
+                content_id=content_id,
+                style_links=[
+                    PaintingStyle(position=position, picture_id=style_id)
+                    for position, style_id in enumerate(style_ids)
+                ],
+                long_edge_px=form.long_edge_px.data,
+                strength=(form.strength.data or 0) / 100,
+                effort=form.effort.data,
+                backbone=form.backbone.data,
+                colors=[kind.value for kind in COLOR_CHOICES[form.colors.data][1]],
+                seed=form.seed.data,
+            )
+            database.add(painting)
+            mark_used(database.get_one(Picture, content_id), is_style=False)
+            for style_id in style_ids:
+                mark_used(database.get_one(Picture, style_id), is_style=True)
+    return painting, is_new
+
+
+def _fill(form: StudioForm, painting: Painting) -> None:
+    form.long_edge_px.data = painting.long_edge_px
+    form.strength.data = round(painting.strength * 100)
+    form.effort.data = painting.effort
+    form.backbone.data = painting.backbone
+    form.seed.data = painting.seed
+    form.colors.data = next(
+        (
+            value
+            for value, (_, kinds) in COLOR_CHOICES.items()
+            if [kind.value for kind in kinds] == painting.colors
+        ),
+        "both",
+    )
+
+
+def _page(
+    form: StudioForm,
+    content: str,
+    styles: Sequence[str],
+    content_errors: Sequence[str] = (),
+    style_errors: Sequence[str] = (),
+) -> str:
+    _set_sizes(form)
+    form.form_token.data = form.form_token.data or secrets.token_urlsafe(16)
+    chosen_content = [p for p in [find_picture(content)] if p is not None]
+    chosen_styles = [p for p in map(find_picture, styles) if p is not None]
+    return render_template(
+        "studio/index.html",
+        form=form,
+        content=content,
+        styles=styles,
+        content_errors=content_errors,
+        style_errors=style_errors,
+        photo_shelf=shelf(is_style=False, selected=chosen_content),
+        style_shelf=shelf(is_style=True, selected=chosen_styles),
+        samples=samples,
+        max_styles=MAX_STYLES,
+        effort_notes={effort.value: note for effort, (_, note) in EFFORT_LABELS.items()},
+        max_upload_mb=current_app.config["PIC2PAINT"].max_upload_bytes // 1_000_000,
+    )

@@ -1,0 +1,117 @@
+"""The warm worker: one process that keeps the backbones loaded and takes tickets."""
+
+import logging
+import threading
+from types import FrameType
+
+from flask import Flask
+from redis import Redis
+from redis.exceptions import RedisError
+from rq import SimpleWorker
+from rq.exceptions import StopRequested
+from rq.executions import Execution
+from rq.job import Job
+from rq.queue import Queue
+from rq.serializers import JSONSerializer
+from sqlalchemy.exc import OperationalError
+
+from webapp import jobs, schedule
+from webapp.queue import QueueUnreachable, Ticket, connect, ticket_queue
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_EVERY_S = 3.0
+HEARTBEAT_TTL_S = 12
+"""Four missed heartbeats: six of six killed workers were noticed after 10 to 13 s."""
+MAINTENANCE_EVERY_S = 3
+RECONNECT_EVERY_S = 1.0
+_WORKER_TTL_S = 20
+"""RQ waits for tickets in rounds of this minus 15 s; between rounds comes maintenance."""
+
+
+def run(app: Flask) -> None:
+    """Take tickets until told to stop, however often Redis goes away in the meantime.
+
+    RQ's loop ends when Redis is gone at the wrong moment. Beginning a new one here keeps the
+    weights in memory, where leaving it to the supervisor would load them again.
+    """
+    redis_url = app.config["PIC2PAINT"].redis_url
+    while not jobs.stop_requested.is_set():
+        try:
+            WarmWorker(app, connect(redis_url)).work(logging_level="WARNING")
+        except QueueUnreachable as error:
+            logger.warning("the queue cannot be reached: %s", error)
+        except StopRequested:
+            # A signal that came while nobody was listening to the queue.
+            return
+        jobs.stop_requested.wait(RECONNECT_EVERY_S)
+
+
+class WarmWorker(SimpleWorker):
+    """RQ's in-process worker, with its weak sides closed.
+
+    rq 3.0.0's SimpleWorker does not fork, which keeps the weights loaded and CUDA usable, but
+    while it works it sends no heartbeats, and SIGTERM waits for the job to end. Here a thread
+    sends heartbeats, and SIGTERM has the painting handed back. RQ's stop command stays without
+    effect: paintings are cancelled through their rows.
+    """
+
+    # Redis being away must not make a worker sleep for a minute at a time.
+    max_connection_wait_time = 1.0
+
+    def __init__(self, app: Flask, connection: Redis) -> None:
+        self.app = app
+        super().__init__(
+            [ticket_queue(connection)],
+            connection=connection,
+            job_class=Ticket,
+            serializer=JSONSerializer,
+            maintenance_interval=MAINTENANCE_EVERY_S,
+            worker_ttl=_WORKER_TTL_S,
+            log_job_description=False,
+        )
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Run a ticket while a thread keeps it from being taken for abandoned."""
+        execution = self.prepare_execution(job)
+        ended = threading.Event()
+        thread = threading.Thread(
+            target=self._beat, args=(job, execution, ended), name="heartbeat", daemon=True
+        )
+        thread.start()
+        try:
+            with self.app.app_context():
+                self.perform_job(job, queue, execution)
+        finally:
+            ended.set()
+            thread.join()
+        self.set_state("idle")
+
+    def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
+        """Seconds without heartbeat after which a ticket counts as abandoned."""
+        return HEARTBEAT_TTL_S
+
+    def run_maintenance_tasks(self) -> None:
+        """RQ's own, and ours: free what dead workers held, issue missing tickets."""
+        super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
+        with self.app.app_context():
+            try:
+                schedule.reconcile()
+            except QueueUnreachable:
+                logger.warning("tickets not checked: the queue cannot be reached")
+            except OperationalError:
+                logger.exception("tickets not checked: the database cannot be used")
+
+    def handle_warm_shutdown_request(self) -> None:
+        """SIGTERM or Ctrl-C: have the running painting handed back."""
+        jobs.stop_requested.set()
+
+    def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
+        """A second signal changes nothing: handing back takes one evaluation."""
+
+    def _beat(self, job: Job, execution: Execution, ended: threading.Event) -> None:
+        while not ended.wait(HEARTBEAT_EVERY_S):
+            try:
+                self.maintain_heartbeats(job, execution)
+            except RedisError:
+                logger.warning("heartbeat not sent: the queue cannot be reached")

@@ -1,0 +1,32 @@
+# Needs Python 3.11, 3.12 or 3.13 and make; everything else is installed into .venv.
+# Another Python than the first fitting one: make PYTHON=/path/to/python3 install
+
+.PHONY: help install run test lint clean
+.DEFAULT_GOAL := help
+
+export PYTHON
+
+help:
+	@echo "make install   install into .venv"
+	@echo "make run       install, then run the site (HOST, PORT: where it listens)"
+	@echo "make test      install the development tools, then run every check"
+	@echo "make lint      ruff, mypy and import-linter only"
+	@echo "make clean     remove what was installed and cached; instance/ stays"
+
+install:
+	@sh deploy/install.sh
+
+run: install
+	@exec .venv/bin/python -m deploy
+
+test:
+	@sh deploy/install.sh dev
+	@exec .venv/bin/python -m tests
+
+lint:
+	@sh deploy/install.sh dev
+	@exec .venv/bin/python -m tests lint
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './instance/*' -prune -exec rm -rf {} +

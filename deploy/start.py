@@ -1,0 +1,391 @@
+"""Starts the site: Redis, web and one worker, until Ctrl-C stops them."""
+
+import contextlib
+import fcntl
+import http.client
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn, TextIO
+
+from config import PROJECT_ROOT, Config, ConfigError, secret_key_file
+from deploy import redis_server
+from deploy.errors import StartError
+from deploy.supervision import Places, Program, Supervisor
+
+WEB_PROCESSES = 2
+WEB_THREADS = 4
+"""Of each web process."""
+START_TIMEOUT_S = 90
+"""For everything to be up; a slow disk takes long to read torch for the first time."""
+WATCH_INTERVAL_S = 2
+MAX_SOCKET_PATH_BYTES = 90
+"""A unix socket's path ends at 104 bytes (macOS) or 108 (Linux); supervisor adds its process id."""
+
+
+class StopRequested(BaseException):
+    """Ctrl-C, or another signal that asks to stop."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the site listens."""
+
+    host: str
+    port: int
+
+    @property
+    def reachable_host(self) -> str:
+        """A host to open in a browser: nobody can connect to "every address"."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
+
+    @property
+    def url(self) -> str:
+        """What to type into a browser."""
+        return f"http://{_bracketed(self.reachable_host)}:{self.port}"
+
+    @property
+    def bind(self) -> str:
+        """What gunicorn listens on."""
+        return f"{_bracketed(self.host)}:{self.port}"
+
+
+def main() -> int:
+    """Run the site until it is asked to stop; return the exit status."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _request_stop)
+    os.umask(0o077)  # the database and the logs are nobody else's either
+    try:
+        run(os.environ)
+    except StopRequested:
+        return 0
+    except (StartError, ConfigError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def run(environ: Mapping[str, str]) -> NoReturn:
+    """Start everything, say where, and watch over it.
+
+    Raises:
+        StartError: if something keeps the site from starting, or gave up later.
+        ConfigError: if a setting is not usable.
+        StopRequested: when a signal asks to stop; everything is stopped by then.
+    """
+    address = read_address(environ)
+    instance_dir = read_instance_dir(environ)
+    with contextlib.ExitStack() as stack:
+        make_folders(instance_dir)
+        lock = stack.enter_context(locked(instance_dir))
+        if not environ.get("SECRET_KEY"):
+            make_secret_key(instance_dir)
+        check_free(address)
+        sockets_dir = stack.enter_context(short_folder(instance_dir / "run"))
+        places = Places(
+            project_dir=PROJECT_ROOT,
+            logs_dir=instance_dir / "logs",
+            run_dir=instance_dir / "run",
+            socket=sockets_dir / "supervisor.sock",
+        )
+        programs = [web(address, places.run_dir), worker()]
+        redis_url = environ.get("REDIS_URL")
+        if redis_url:
+            redis_server.ping(redis_url)
+        else:
+            redis_socket = sockets_dir / "redis.sock"
+            redis_url = redis_server.socket_url(redis_socket)
+            programs.append(own_redis(redis_socket, instance_dir / "redis"))
+        environ = {
+            **environ,
+            "PIC2PAINT_INSTANCE": str(instance_dir),
+            "REDIS_URL": redis_url,
+            "PYTHONUNBUFFERED": "1",
+        }
+        Config.from_env(environ)  # says now what web and worker would only say in their logs
+        migrate(environ, places.log("migrate"))
+        supervisor = stack.enter_context(Supervisor(places, programs, environ, lock))
+        bring_up(supervisor, places, redis_url, address)
+        print(f"Pic2Paint is running at {address.url} (stop with Ctrl-C)", flush=True)
+        while True:
+            time.sleep(WATCH_INTERVAL_S)
+            check_states(supervisor, places, {"FATAL"})
+
+
+def web(address: Address, run_dir: Path) -> Program:
+    """The web server."""
+    shared_memory = Path("/dev/shm")  # noqa: S108 - gunicorn makes unpredictable names in it
+    # Workers tell by touching a file that they live; on a disk that can block.
+    heartbeats = shared_memory if os.access(shared_memory, os.W_OK) else run_dir
+    return Program(
+        name="web",
+        command=[
+            *(sys.executable, "-m", "gunicorn", "webapp:create_app()"),
+            *("--bind", address.bind, "--worker-class", "gthread"),
+            *("--workers", str(WEB_PROCESSES), "--threads", str(WEB_THREADS)),
+            *("--worker-tmp-dir", str(heartbeats), "--graceful-timeout", "5"),
+            "--no-control-socket",
+        ],
+        priority=20,
+        stop_timeout_s=8,
+    )
+
+
+def worker() -> Program:
+    """The one process that paints."""
+    return Program(
+        name="worker",
+        command=[sys.executable, "-m", "flask", "--app", "webapp", "worker"],
+        priority=30,
+        up_after_s=3,
+        stop_timeout_s=10,
+    )
+
+
+def own_redis(redis_socket: Path, data_dir: Path) -> Program:
+    """A Redis of our own.
+
+    Raises:
+        StartError: if no server is installed.
+    """
+    return Program(
+        name="redis",
+        command=redis_server.arguments(redis_server.find_server(), redis_socket, data_dir),
+        priority=10,
+        is_autostarted=True,
+    )
+
+
+def read_address(environ: Mapping[str, str]) -> Address:
+    """Where HOST and PORT say to listen.
+
+    Raises:
+        StartError: if PORT is no port.
+    """
+    text = environ.get("PORT") or "8000"
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
+        raise StartError(f"PORT must be a whole number from 1 to 65535, not {text!r}.")
+    return Address(environ.get("HOST") or "127.0.0.1", int(text))
+
+
+def read_instance_dir(environ: Mapping[str, str]) -> Path:
+    """The instance folder that the settings name, before what we put into it is there.
+
+    Raises:
+        ConfigError: if a setting is not usable.
+    """
+    still_to_come = {"REDIS_URL": "redis://", "SECRET_KEY": "made below"}
+    return Config.from_env({**environ, **still_to_come}).instance_dir
+
+
+def make_folders(instance_dir: Path) -> None:
+    """Make the instance folder, private to this user; an existing one keeps its mode.
+
+    Raises:
+        StartError: if that is not possible.
+    """
+    try:
+        for folder in (instance_dir, *(instance_dir / name for name in ("logs", "run", "redis"))):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Asked by writing: permission bits say nothing about root, full or read-only disks.
+            with tempfile.TemporaryFile(dir=folder) as probe:
+                probe.write(b"?")
+    except OSError as error:
+        raise _unusable(instance_dir, error) from None
+
+
+@contextlib.contextmanager
+def locked(instance_dir: Path) -> Iterator[TextIO]:
+    """Hold the instance folder for this start alone.
+
+    Raises:
+        StartError: if the site already runs on it.
+    """
+    with (instance_dir / "run" / "lock").open("a+") as lock:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                lock.seek(0)
+                holder = lock.read().strip()
+                # A start that was killed leaves a supervisor behind, which stops by itself.
+                if _is_alive(holder) or time.monotonic() > deadline:
+                    raise StartError(
+                        f"Pic2Paint is already running on {instance_dir} (process {holder})."
+                    ) from None
+                time.sleep(0.2)
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield lock
+
+
+def make_secret_key(instance_dir: Path) -> None:
+    """Make the key that signs sessions, unless there is one.
+
+    Raises:
+        StartError: if it cannot be written.
+    """
+    path = secret_key_file(instance_dir)
+    if path.exists():
+        return
+    try:
+        # Complete or not there: a half-written key would be refused by every later start.
+        with tempfile.NamedTemporaryFile("w", dir=instance_dir, delete=False) as file:
+            file.write(secrets.token_hex(32))
+            file.flush()
+            os.fsync(file.fileno())
+        Path(file.name).rename(path)
+    except OSError as error:
+        raise _unusable(instance_dir, error) from None
+
+
+def check_free(address: Address) -> None:
+    """Return if the site can listen there.
+
+    Raises:
+        StartError: if it cannot.
+    """
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(place)
+            probe.listen()
+    except OSError as error:
+        raise StartError(
+            f"Cannot listen on {address.bind}: {error.strerror}. "
+            "Choose another: make run PORT=8001, or HOST=..."
+        ) from None
+
+
+@contextlib.contextmanager
+def short_folder(preferred: Path) -> Iterator[Path]:
+    """A private folder for sockets, whose paths must be short.
+
+    Raises:
+        StartError: if even the system's folder for temporary files has too long a name.
+    """
+    if _fits(preferred):
+        yield preferred
+        return
+    with tempfile.TemporaryDirectory(prefix="pic2paint-") as name:
+        if not _fits(Path(name)):
+            raise StartError(f"The path {name} is too long for a socket; set TMPDIR to a shorter.")
+        yield Path(name)
+
+
+def migrate(environ: Mapping[str, str], log: Path) -> None:
+    """Bring the database to this version's shape; a new one is made.
+
+    Raises:
+        StartError: if that failed.
+    """
+    with log.open("w") as output:
+        done = subprocess.run(
+            [sys.executable, "-m", "flask", "--app", "webapp", "db", "upgrade"],
+            cwd=PROJECT_ROOT,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    if done.returncode != 0:
+        raise StartError(f"The database could not be brought up to date; see {log}")
+
+
+def bring_up(supervisor: Supervisor, places: Places, redis_url: str, address: Address) -> None:
+    """Start what needs Redis once that answers, and wait until all run and pages are served.
+
+    Raises:
+        StartError: if a program ends instead, or takes too long.
+    """
+    deadline = time.monotonic() + START_TIMEOUT_S
+    failed = {"BACKOFF", "EXITED", "FATAL", "UNKNOWN"}
+    while not _answers_ping(redis_url):
+        check_states(supervisor, places, failed)
+        _wait(deadline, f"Redis did not come up; see {places.log('redis')}")
+    supervisor.start("web")
+    supervisor.start("worker")
+    while not (
+        all(state == "RUNNING" for state in check_states(supervisor, places, failed).values())
+        and _serves(address)
+    ):
+        _wait(deadline, f"The site did not come up; see the logs in {places.logs_dir}")
+
+
+def check_states(supervisor: Supervisor, places: Places, failed: set[str]) -> dict[str, str]:
+    """The state of each program.
+
+    Raises:
+        StartError: naming the program that is in one of the ``failed`` states, and its log.
+    """
+    states = supervisor.states()
+    for name, state in states.items():
+        if state in failed:
+            raise StartError(f"The {name} process does not stay up; see {places.log(name)}")
+    return states
+
+
+def _serves(address: Address) -> bool:
+    """Whether the first page is answered, if only by sending us elsewhere."""
+    connection = http.client.HTTPConnection(address.reachable_host, address.port, timeout=10)
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().status < 500
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _answers_ping(redis_url: str) -> bool:
+    try:
+        redis_server.ping(redis_url)
+    except StartError:
+        return False
+    return True
+
+
+def _wait(deadline: float, message: str) -> None:
+    if time.monotonic() > deadline:
+        raise StartError(message)
+    time.sleep(0.1)
+
+
+def _is_alive(process_id: str) -> bool:
+    try:
+        os.kill(int(process_id), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _fits(folder: Path) -> bool:
+    return len(os.fsencode(folder / "supervisor.sock")) <= MAX_SOCKET_PATH_BYTES
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _unusable(instance_dir: Path, error: OSError) -> StartError:
+    return StartError(f"The instance folder {instance_dir} cannot be used: {error}")
+
+
+def _request_stop(number: int, frame: FrameType | None) -> None:
+    raise StopRequested

@@ -1,0 +1,30 @@
+"""What tests of every kind may ask for."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from config import Config
+from tests.servers import RedisServer, make_config
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """Settings of a fresh installation without a queue."""
+    return make_config(tmp_path / "instance")
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """One Redis for the whole run."""
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> Iterator[str]:
+    """An empty Redis; emptied again afterwards."""
+    redis_server.flush()
+    yield redis_server.url
+    redis_server.flush()

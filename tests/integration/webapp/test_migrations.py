@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import Flask
+from flask_migrate import downgrade, upgrade
+from sqlalchemy import select
+
+from config import PROJECT_ROOT
+from tests.integration.webapp.conftest import order, read
+from webapp.extensions import db
+from webapp.models import Painting
+
+SCRIPTS = ScriptDirectory(str(PROJECT_ROOT / "migrations"))
+REVISIONS = [script.revision for script in SCRIPTS.walk_revisions()][::-1]
+
+
+def test_the_newest_migration_leads_to_the_models(site: Flask) -> None:
+    with db.engine.connect() as connection:
+        context = MigrationContext.configure(connection)
+        assert compare_metadata(context, db.metadata) == []
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_each_migration_goes_down_and_up_again(site: Flask, revision: str) -> None:
+    downgrade(revision=revision)
+    downgrade(revision="-1")
+    upgrade(revision=revision)
+    upgrade()
+    with db.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), db.metadata) == []
+
+
+def test_upgrading_keeps_what_is_there(site: Flask, ada: int) -> None:
+    public_id = order(ada)
+    upgrade()
+    assert read(public_id).owner.name == "Ada"
+    assert len(db.session.scalars(select(Painting)).all()) == 1
+
+
+def test_migrations_form_one_line() -> None:
+    assert len(SCRIPTS.get_heads()) == 1
+    assert all(Path(script.path).stem[:4].isdigit() for script in SCRIPTS.walk_revisions())

@@ -1,0 +1,162 @@
+import signal
+from pathlib import Path
+
+from flask import Flask
+from PIL import Image
+from redis import Redis
+from rq import Queue
+from rq.job import JobStatus
+from rq.serializers import JSONSerializer
+from sqlalchemy import select
+
+from tests.integration.webapp.conftest import WorkerStarter, order, read, wait_for_state
+from tests.servers import RedisServer, wait_until
+from transfer.settings import Rendition
+from webapp import orders, queue, schedule
+from webapp.extensions import db
+from webapp.models import Attempt, Outcome, State
+from webapp.queue import QUEUE_NAME
+from webapp.storage import THUMBNAIL_EDGES_PX, Storage
+
+
+def outcomes(public_id: str) -> list[str | None]:
+    painting = read(public_id)
+    attempts = select(Attempt).where(Attempt.painting_id == painting.id).order_by("started_at")
+    return [attempt.outcome for attempt in db.session.scalars(attempts)]
+
+
+def test_a_ticket_becomes_a_painting(site: Flask, ada: int, start_worker: WorkerStarter) -> None:
+    public_id = order(ada, colors=("styled", "histogram", "luminance"))
+    assert queue.offer_ticket()
+    start_worker()
+    painting = wait_for_state(public_id, State.DONE)
+    assert [made.kind for made in painting.renditions] == ["styled", "histogram", "luminance"]
+    assert (painting.progress, painting.preview_version > 0) == (1.0, True)
+    storage: Storage = site.extensions["pic2paint-storage"]
+    listed = set()
+    for made in painting.renditions:
+        kind = Rendition(made.kind)
+        path = storage.rendition(public_id, kind, made.attempt_id)
+        with Image.open(path) as image:
+            image.load()
+            assert (image.format, image.size) == ("PNG", (made.width, made.height))
+            assert image.info == {}
+        assert max(made.width, made.height) == 128
+        listed.add(path)
+        for edge_px in THUMBNAIL_EDGES_PX:
+            thumbnail = storage.rendition_thumbnail(public_id, kind, made.attempt_id, edge_px)
+            with Image.open(thumbnail) as image:
+                assert image.format == "WEBP"
+            listed.add(thumbnail)
+    # Nothing else is left in the folder: no preview, no half-written file.
+    assert set(path.parent.iterdir()) == listed
+    assert outcomes(public_id) == [Outcome.DONE]
+
+
+def test_a_lost_ticket_is_issued_again(site: Flask, ada: int, start_worker: WorkerStarter) -> None:
+    public_id = order(ada)
+    start_worker()
+    wait_for_state(public_id, State.DONE)
+
+
+def test_more_tickets_than_work_do_no_harm(
+    site: Flask, ada: int, start_worker: WorkerStarter, redis_url: str
+) -> None:
+    public_id = order(ada)
+    for _ in range(5):
+        assert queue.offer_ticket()
+    start_worker()
+    wait_for_state(public_id, State.DONE)
+    tickets = queue.ticket_queue(queue.connect(redis_url))
+    wait_until(lambda: tickets.count == 0, 20, "tickets are used up")
+    assert outcomes(public_id) == [Outcome.DONE]
+
+
+def test_a_killed_workers_painting_is_taken_up_by_another(
+    site: Flask, ada: int, start_worker: WorkerStarter
+) -> None:
+    public_id = order(ada, long_edge_px=512)
+    first = start_worker()
+    wait_until(lambda: read(public_id).progress > 0, 60, "painting began")
+    first.kill()
+    first.wait()
+    start_worker()
+    wait_until(lambda: len(outcomes(public_id)) == 2, 40, "another attempt began")
+    assert outcomes(public_id) == [Outcome.INTERRUPTED, None]
+    assert read(public_id).interruptions == 1
+
+
+def test_a_stopped_worker_hands_its_painting_back(
+    site: Flask, ada: int, start_worker: WorkerStarter
+) -> None:
+    public_id = order(ada, long_edge_px=512)
+    worker = start_worker()
+    wait_until(lambda: read(public_id).progress > 0, 60, "painting began")
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(10) == 0
+    painting = read(public_id)
+    assert (painting.state, painting.interruptions) == (State.QUEUED, 0)
+    assert outcomes(public_id) == [Outcome.RETURNED]
+
+
+def test_cancelling_keeps_the_best_image_so_far(
+    site: Flask, ada: int, start_worker: WorkerStarter
+) -> None:
+    public_id = order(ada, long_edge_px=512)
+    start_worker()
+    wait_until(lambda: read(public_id).progress > 0, 60, "painting began")
+    assert orders.cancel(read(public_id))
+    painting = wait_for_state(public_id, State.CANCELLED, 20)
+    (made,) = painting.renditions
+    assert (made.kind, made.is_unfinished) == ("styled", True)
+    storage: Storage = site.extensions["pic2paint-storage"]
+    with Image.open(storage.rendition(public_id, Rendition.STYLED, made.attempt_id)) as image:
+        assert image.size == (made.width, made.height)
+    # And after all:
+    assert orders.retry(painting)
+    assert wait_for_state(public_id, State.RUNNING, 20)
+
+
+def test_a_missing_file_fails_the_painting_with_a_sentence(
+    site: Flask, ada: int, start_worker: WorkerStarter
+) -> None:
+    public_id = order(ada)
+    storage: Storage = site.extensions["pic2paint-storage"]
+    storage.remove_picture(read(public_id).content.public_id)
+    start_worker()
+    painting = wait_for_state(public_id, State.FAILED)
+    assert painting.failure is not None
+    assert "Upload it again" in painting.failure
+
+
+def test_a_forged_job_is_refused_and_the_worker_lives_on(
+    site: Flask, ada: int, start_worker: WorkerStarter, redis_url: str, tmp_path: Path
+) -> None:
+    mark = tmp_path / "forged"
+    plain = Queue(QUEUE_NAME, connection=Redis.from_url(redis_url), serializer=JSONSerializer)
+    forged = plain.enqueue("os.system", f"touch {mark}")
+    public_id = order(ada)
+    start_worker()
+    wait_for_state(public_id, State.DONE)
+    assert forged.get_status(refresh=True) == JobStatus.FAILED
+    assert not mark.exists()
+
+
+def test_a_painting_ordered_without_queue_runs_once_it_is_back(
+    site: Flask, ada: int, start_worker: WorkerStarter, redis_server: RedisServer
+) -> None:
+    worker = start_worker()
+    wait_until(queue.has_worker, 60, "worker listens")
+    redis_server.stop(signal.SIGKILL)
+    try:
+        public_id = order(ada)
+        assert not queue.offer_ticket()
+        assert not queue.is_reachable()
+    finally:
+        redis_server.start()
+    wait_for_state(public_id, State.DONE)
+    assert worker.poll() is None
+
+
+def test_an_idle_worker_has_nothing_to_claim(site: Flask, ada: int) -> None:
+    assert schedule.claim("nobody") is None

@@ -1,0 +1,140 @@
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from config import PROJECT_ROOT
+
+LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for package in ("deploy", "transfer", "webapp"):
+        shutil.copytree(
+            PROJECT_ROOT / package,
+            tmp_path / package,
+            ignore=lambda folder, names: [
+                name
+                for name in names
+                if not (name.endswith(".py") or Path(folder, name).is_dir())
+                or name == "__pycache__"
+            ],
+        )
+    for file in ("config.py", "pyproject.toml"):
+        shutil.copy(PROJECT_ROOT / file, tmp_path)
+    return tmp_path
+
+
+def lint_imports(tree: Path) -> tuple[int, str]:
+    done = subprocess.run(
+        [LINT_IMPORTS, "--no-logo", "--no-cache"],
+        cwd=tree,
+        env=os.environ | {"COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+    )
+    return done.returncode, done.stdout
+
+
+def test_contracts_hold_for_an_unchanged_copy(tree: Path) -> None:
+    status, report = lint_imports(tree)
+
+    assert status == 0, report
+    assert "BROKEN" not in report
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "contract"),
+    [
+        ("transfer/images.py", "import flask", "transfer is a library"),
+        ("transfer/settings.py", "from config import Config", "transfer is a library"),
+        ("transfer/engine.py", "import webapp.models", "transfer is a library"),
+        ("transfer/color.py", "from redis import Redis", "transfer is a library"),
+        ("webapp/studio.py", "import torch", "the web process never imports torch"),
+        ("webapp/gallery.py", "import transfer.engine", "the web process never imports torch"),
+        # Through another module, and inside a function: a page would load torch all the same.
+        ("webapp/media.py", "import transfer.images", "the web process never imports torch"),
+        (
+            "webapp/schedule.py",
+            "def late() -> None:\n    import transfer.engine",
+            "the web process never imports torch",
+        ),
+        ("webapp/studio.py", "from webapp import jobs", "only the worker imports what paints"),
+        ("webapp/admin.py", "import webapp.worker", "only the worker imports what paints"),
+        ("webapp/studio.py", "import rq", "only webapp.queue and the worker know RQ"),
+        (
+            "webapp/schedule.py",
+            "from rq.job import Job",
+            "only webapp.queue and the worker know RQ",
+        ),
+        ("deploy/start.py", "from webapp import create_app", "the start command only runs"),
+        ("transfer/errors.py", "import transfer.settings", "transfer: each layer knows only"),
+        ("transfer/losses.py", "import transfer.engine", "transfer: each layer knows only"),
+    ],
+)
+def test_contract_bites(tree: Path, module: str, line: str, contract: str) -> None:
+    with (tree / module).open("a") as source:
+        source.write(f"\n{line}\n")
+
+    status, report = lint_imports(tree)
+
+    assert status == 1, report
+    broken = [text for text in report.splitlines() if " BROKEN" in text]
+    assert any(text.startswith(contract) for text in broken), report
+
+
+def run_python(program: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+# The contracts cannot see when `webapp.cli` imports the worker; this can.
+def test_application_leaves_torch_alone(tmp_path: Path) -> None:
+    program = """
+import sys
+from pathlib import Path
+from tests.servers import make_config
+from webapp import create_app
+app = create_app(make_config(Path(sys.argv[1])))
+app.test_client().get("/login")
+print(sorted({name.partition(".")[0] for name in sys.modules} & {"torch", "torchvision"}))
+print("transfer.engine" in sys.modules, len(app.url_map._rules) > 5)
+"""
+
+    assert run_python(program, str(tmp_path)).splitlines() == ["[]", "False True"]
+
+
+def test_transfer_imports_without_the_web() -> None:
+    program = """
+import importlib, pkgutil, sys
+for name in ["flask", "jinja2", "redis", "rq", "sqlalchemy", "werkzeug", "webapp", "config"]:
+    sys.modules[name] = None
+import transfer
+names = [module.name for module in pkgutil.walk_packages(transfer.__path__, "transfer.")]
+for name in names:
+    importlib.import_module(name)
+print(*names)
+"""
+
+    assert "transfer.engine" in run_python(program)
+
+
+def test_settings_and_errors_of_transfer_need_no_torch() -> None:
+    program = """
+import sys
+sys.modules["torch"] = None
+import transfer.errors, transfer.settings
+print("fine")
+"""
+
+    assert run_python(program) == "fine\n"

@@ -58,14 +58,17 @@ class Config:
         Raises:
             ConfigError: naming the variable that is missing or not usable.
         """
-        instance_dir = Path(environ.get("PIC2PAINT_INSTANCE", PROJECT_ROOT / "instance")).resolve()
+        instance_dir = Path(
+            environ.get("PIC2PAINT_INSTANCE") or PROJECT_ROOT / "instance"
+        ).resolve()
         redis_url = environ.get("REDIS_URL", "")
         if not redis_url:
             raise ConfigError("REDIS_URL is not set; `make run` starts a Redis and sets it.")
         return cls(
             secret_key=environ.get("SECRET_KEY") or read_secret_key(instance_dir),
             instance_dir=instance_dir,
-            database_url=environ.get("DATABASE_URL", f"sqlite:///{instance_dir / 'pic2paint.db'}"),
+            database_url=environ.get("DATABASE_URL")
+            or f"sqlite:///{instance_dir / 'pic2paint.db'}",
             redis_url=redis_url,
             is_https=_boolean(environ, "PIC2PAINT_HTTPS", default=cls.is_https),
             proxy_hops=_whole_number(environ, "PIC2PAINT_PROXY_HOPS", cls.proxy_hops),
@@ -101,6 +104,8 @@ def read_secret_key(instance_dir: Path) -> str:
         raise ConfigError(
             f"SECRET_KEY is not set and {path} does not exist; `make run` makes it."
         ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
     if len(key) < 32:
         raise ConfigError(f"{path} holds no usable key; delete it and start again.")
     return key

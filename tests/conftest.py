@@ -1,9 +1,13 @@
 """What tests of every kind may ask for."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+# Before torch is loaded anywhere: its threads must not spin while others need the cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from config import Config
 from tests.servers import RedisServer, make_config

@@ -32,7 +32,8 @@ def style() -> Image.Image:
 @pytest.fixture(scope="session")
 def studio() -> Studio:
     """Loads each backbone once for all tests."""
-    return Studio("cpu")
+    # One thread: the pictures are tiny, and on a busy machine threads wait for each other.
+    return Studio("cpu", threads=1)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT_ROOT = Path(__file__).resolve().parent
+SECRET_KEY_MIN_CHARS = 32
 
 
 class ConfigError(Exception):
@@ -65,7 +66,7 @@ class Config:
         if not redis_url:
             raise ConfigError("REDIS_URL is not set; `make run` starts a Redis and sets it.")
         return cls(
-            secret_key=environ.get("SECRET_KEY") or read_secret_key(instance_dir),
+            secret_key=_secret_key(environ, instance_dir),
             instance_dir=instance_dir,
             database_url=environ.get("DATABASE_URL")
             or f"sqlite:///{instance_dir / 'pic2paint.db'}",
@@ -106,8 +107,17 @@ def read_secret_key(instance_dir: Path) -> str:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
-    if len(key) < 32:
+    if len(key) < SECRET_KEY_MIN_CHARS:
         raise ConfigError(f"{path} holds no usable key; delete it and start again.")
+    return key
+
+
+def _secret_key(environ: Mapping[str, str], instance_dir: Path) -> str:
+    key = environ.get("SECRET_KEY", "")
+    if not key:
+        return read_secret_key(instance_dir)
+    if len(key) < SECRET_KEY_MIN_CHARS:
+        raise ConfigError(f"SECRET_KEY must have at least {SECRET_KEY_MIN_CHARS} characters.")
     return key
 
 

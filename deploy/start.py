@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TextIO
 
-from config import PROJECT_ROOT, Config, ConfigError, secret_key_file
+from config import PROJECT_ROOT, SECRET_KEY_MIN_CHARS, Config, ConfigError, secret_key_file
 from deploy import redis_server
 from deploy.errors import StartError
 from deploy.supervision import Places, Program, Supervisor
@@ -182,7 +182,10 @@ def read_instance_dir(environ: Mapping[str, str]) -> Path:
     Raises:
         ConfigError: if a setting is not usable.
     """
-    still_to_come = {"REDIS_URL": "redis://", "SECRET_KEY": "made below"}
+    still_to_come = {
+        "REDIS_URL": "redis://",
+        "SECRET_KEY": "made below".ljust(SECRET_KEY_MIN_CHARS, "."),
+    }
     return Config.from_env({**environ, **still_to_come}).instance_dir
 
 

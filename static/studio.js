@@ -46,6 +46,8 @@ function showError(role, sentence) {
   const place = form.querySelector(`[data-error="${role}"]`);
   place.textContent = sentence;
   place.hidden = !sentence;
+  // What the server said of the last order is settled by the next choice.
+  document.getElementById(role === "content" ? "content-error" : "styles-error")?.remove();
 }
 
 function addChoice(role, data) {
@@ -171,7 +173,4 @@ window.addEventListener("pageshow", () => {
   showEasel();
 });
 
-for (const hint of form.querySelectorAll('[data-role="drop-hint"]')) hint.hidden = false;
-byRole("easel").hidden = false;
-form.classList.add("is-enhanced");
 showEasel();

@@ -119,16 +119,20 @@ class Site:
 
     def pid(self, program: str) -> int:
         """The process id of "web", "worker" or "redis"."""
+        return int(self.control("pid", program))
+
+    def control(self, action: str, program: str) -> str:
+        """Have supervisor "stop" or "start" a program; what it says."""
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "supervisor.supervisorctl"),
-                *("-c", self.config.instance_dir / "run" / "supervisord.conf", "pid", program),
+                *("-c", self.config.instance_dir / "run" / "supervisord.conf", action, program),
             ],
             capture_output=True,
             text=True,
             check=True,
         )
-        return int(done.stdout)
+        return done.stdout
 
     def log(self, program: str) -> str:
         """What "web", "worker", "redis" or "migrate" has logged."""

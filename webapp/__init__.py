@@ -52,6 +52,8 @@ def create_app(config: Config | None = None) -> Flask:
         SESSION_COOKIE_SECURE=config.is_https,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
+        # Images are answered by the dozen: only log-in and log-out need to set the cookie.
+        SESSION_REFRESH_EACH_REQUEST=False,
         PERMANENT_SESSION_LIFETIME=access.SESSION_LIFETIME,
         MAX_CONTENT_LENGTH=security.FORM_BYTES,
         SEND_FILE_MAX_AGE_DEFAULT=timedelta(hours=1),
@@ -60,6 +62,8 @@ def create_app(config: Config | None = None) -> Flask:
         RATELIMIT_STORAGE_URI=_limiter_url(config.redis_url),
         # Without Redis people can still log in; each process counts for itself then.
         RATELIMIT_IN_MEMORY_FALLBACK_ENABLED=True,
+        # So that a refusal says when to come back.
+        RATELIMIT_HEADERS_ENABLED=True,
         RATELIMIT_STORAGE_OPTIONS={"socket_connect_timeout": 2, "socket_timeout": 2},
     )
     if config.proxy_hops:

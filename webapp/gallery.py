@@ -48,9 +48,11 @@ def read_page(*, is_trash: bool) -> Page:
         # One more than is shown tells whether there is a further page, without counting.
         .limit(size + 1)
     )
+    rows: list[Painting] = []
     if after is not None:
-        query = query.where(Painting.id > after).order_by(Painting.id)
-        rows = list(db.session.scalars(query))
+        newer = query.where(Painting.id > after).order_by(Painting.id)
+        rows = list(db.session.scalars(newer))
+    if rows:
         has_newer, has_older = len(rows) > size, True
         shown = rows[:size][::-1]
     else:

@@ -21,6 +21,8 @@ pillow_heif.register_heif_opener()
 # Pillow opens MPO, a JPEG with further pictures behind the first, as "JPEG".
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "HEIF", "AVIF")
 FORMATS_TEXT = "JPEG, PNG, WebP, GIF, HEIC or AVIF"
+_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
+"""First bytes of files that are of these formats without doubt."""
 THUMBNAIL_EDGE_PX = 640
 
 # What Pillow's decoders were seen to raise on damaged files.
@@ -87,6 +89,15 @@ class TooManyPixels(UploadRefused):
         super().__init__(
             f"This picture has {width:,} × {height:,} pixels; "
             f"at most {limit / 1e6:.0f} million fit. Scale it down and try again."
+        )
+
+
+class FarTooManyPixels(UploadRefused):
+    """So many that Pillow does not even tell how many."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This picture has far too many pixels to be opened. Scale it down and try again."
         )
 
 
@@ -189,11 +200,12 @@ def _opened(stream: IO[bytes]) -> Image.Image:
         return Image.open(stream, formats=FORMATS)
     except Image.DecompressionBombError as error:
         # Raised before the size can be asked for; Pillow's limit is far above any of ours.
-        raise UploadRefused(
-            "This picture has far too many pixels to be opened. Scale it down and try again."
-        ) from error
+        raise FarTooManyPixels from error
     except UnidentifiedImageError as error:
-        raise NotAnImage from error
+        # Pillow does not tell a damaged header from another format.
+        stream.seek(0)
+        is_damaged = stream.read(8).startswith(_BEGINNINGS)
+        raise (ImageDamaged() if is_damaged else NotAnImage()) from error
     except _DAMAGE as error:
         raise ImageDamaged from error
 

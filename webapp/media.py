@@ -48,11 +48,12 @@ def rendition(public_id: str, kind: str) -> Response:
     made = _get_rendition(public_id, kind)
     path = _storage().rendition(public_id, Rendition(made.kind), made.attempt_id)
     if "download" not in request.args:
-        return _image(path)
+        return _image(path, is_lasting="v" in request.args)
     painting = get_painting(public_id)
     # Only characters that every file system takes; browsers get the rest encoded (RFC 6266).
     title = "".join(c if c.isalnum() or c in " -" else "-" for c in painting.title)[:100]
-    return _image(path, download_name=f"{title} ({made.kind}).png")
+    # A painting that is tried again has this address too, and another image.
+    return _image(path, is_lasting=False, download_name=f"{title} ({made.kind}).png")
 
 
 @bp.get("/paintings/<public_id>/<kind>-<int:edge_px>.webp")

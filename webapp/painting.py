@@ -30,11 +30,19 @@ def rendition_note(kind: str) -> str:
 def canvas_size(painting: Painting) -> tuple[int, int]:
     """Width and height that the painting has or will have, px: pages reserve the place."""
     cover = painting.cover
-    if cover is not None:
+    # Stopped early and tried again, it has a cover that is smaller than what is to come.
+    if cover is not None and State(painting.state).is_final:
         return cover.width, cover.height
     picture: Picture = painting.content
     scale = painting.long_edge_px / max(picture.width, picture.height)
     return max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+
+
+def shown_renditions(painting: Painting) -> list[RenditionFile]:
+    """What its page shows: while it is being painted, nothing of an earlier attempt."""
+    if State(painting.state).is_final:
+        return painting.renditions
+    return [made for made in painting.renditions if made.attempt_id == painting.attempt_id]
 
 
 @bp.get("")
@@ -63,7 +71,7 @@ def status(public_id: str) -> Response:
         progress=painting.progress,
         ahead=schedule.ahead_of(painting) if state is State.QUEUED else 0,
         preview=_preview_url(painting),
-        renditions=[_rendition_data(painting, made) for made in painting.renditions],
+        renditions=[_rendition_data(painting, made) for made in shown_renditions(painting)],
     )
 
 
@@ -103,8 +111,8 @@ def move_to_trash(public_id: str) -> Response:
 @login_required
 def restore(public_id: str) -> Response:
     """Put a painting back on the wall."""
-    orders.restore(get_painting(public_id))
-    flash("Back on the wall.")
+    if orders.restore(get_painting(public_id)):
+        flash("Back on the wall.")
     return _back(public_id)
 
 
@@ -145,5 +153,6 @@ def register_template_names(context: dict[str, object]) -> None:
         rendition_label=rendition_label,
         rendition_note=rendition_note,
         rendition_url=rendition_url,
+        shown_renditions=shown_renditions,
         preview_url=_preview_url,
     )

@@ -2,12 +2,14 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from flask import Blueprint, abort, current_app, g, jsonify, request, url_for
 from sqlalchemy import select
 from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response
 
+from config import Config
 from webapp import intake, samples
 from webapp.access import find_picture, login_required
 from webapp.extensions import db, limiter, writing
@@ -35,8 +37,14 @@ def admit_choice(value: str) -> Upload | Picture | None:
     sample = samples.find(value)
     if sample is None:
         return find_picture(value)
+    # What ships with the site is fine even where uploads must be smaller.
+    config: Config = replace(
+        current_app.config["PIC2PAINT"],
+        max_upload_bytes=Config.max_upload_bytes,
+        max_upload_pixels=Config.max_upload_pixels,
+    )
     with sample.path.open("rb") as stream:
-        upload = intake.admit(stream, sample.file, current_app.config["PIC2PAINT"])
+        upload = intake.admit(stream, sample.file, config)
     return Upload(title=sample.title, image=upload.image)
 
 

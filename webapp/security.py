@@ -36,7 +36,8 @@ def init_app(app: Flask, *, is_https: bool) -> None:
             response.headers.setdefault(name, value)
         if is_https:
             response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
-        if not response.headers.get("Cache-Control") and request.endpoint != "static":
+        is_static = request.endpoint == "static" and response.status_code < 400
+        if not response.headers.get("Cache-Control") and not is_static:
             # Pages show private things: no cache may keep them, nor Back after logging out.
             response.headers["Cache-Control"] = "no-store"
         return response
@@ -48,6 +49,7 @@ def allow_upload(files: int) -> None:
     Runs before the body is parsed, and only for people who are logged in: nobody else gets
     the server to store megabytes.
     """
-    if g.user is not None:
+    # Only this kind of body is parsed piece by piece; others are read into memory as a whole.
+    if g.user is not None and request.mimetype == "multipart/form-data":
         limit = current_app.config["PIC2PAINT"].max_upload_bytes
         request.max_content_length = FORM_BYTES + files * limit

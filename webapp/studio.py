@@ -68,17 +68,17 @@ class StudioForm(FlaskForm):
     )
     effort = RadioField(
         "Effort",
-        choices=[(effort.value, label) for effort, (label, _) in EFFORT_LABELS.items()],
+        choices={effort.value: label for effort, (label, _) in EFFORT_LABELS.items()},
         default=_DEFAULTS.effort.value,
     )
     colors = RadioField(
         "Colors",
-        choices=[(value, label) for value, (label, _) in COLOR_CHOICES.items()],
+        choices={value: label for value, (label, _) in COLOR_CHOICES.items()},
         default="both",
     )
     backbone = SelectField(
         "Backbone",
-        choices=[(backbone.value, label) for backbone, label in BACKBONE_LABELS.items()],
+        choices={backbone.value: label for backbone, label in BACKBONE_LABELS.items()},
         default=_DEFAULTS.backbone.value,
     )
     seed = IntegerField(
@@ -170,6 +170,7 @@ def order() -> Response | tuple[str, int]:
 
 
 @bp.errorhandler(RequestEntityTooLarge)
+@login_required
 def on_too_large(_error: RequestEntityTooLarge) -> tuple[str, int]:
     """The body was cut off at the limit: the page again, with a sentence beside the fields."""
     limit_mb = current_app.config["PIC2PAINT"].max_upload_bytes / 1e6
@@ -185,9 +186,9 @@ def _form() -> StudioForm:
 
 def _set_sizes(form: StudioForm) -> None:
     largest = current_app.config["PIC2PAINT"].max_long_edge_px
-    form.long_edge_px.choices = [
-        (px, f"{label}, {px} px") for px, label in SIZES_PX.items() if px <= largest
-    ]
+    form.long_edge_px.choices = {
+        str(px): f"{label}, {px} px" for px, label in SIZES_PX.items() if px <= largest
+    }
     if form.long_edge_px.data is None:
         form.long_edge_px.data = min(_DEFAULTS.long_edge_px, largest)
 

@@ -1,0 +1,262 @@
+"""A browser for unit tests: it looks at everything that it gets."""
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+from xml.etree.ElementTree import Element, TreeBuilder
+
+from flask import Flask
+from werkzeug.test import TestResponse
+
+VOID = {"br", "hr", "img", "input", "link", "meta", "source"}
+
+HEADERS_OF_ALL = {
+    "Content-Security-Policy",
+    "Cross-Origin-Opener-Policy",
+    "Cross-Origin-Resource-Policy",
+    "Permissions-Policy",
+    "Referrer-Policy",
+    "X-Content-Type-Options",
+}
+
+
+class Page:
+    """A page of HTML, checked when it is made."""
+
+    def __init__(self, html: str) -> None:
+        assert html.lstrip().startswith("<!doctype html>"), html[:80]
+        parser = _TreeParser()
+        parser.feed(html)
+        self.root = parser.close_tree()
+        self._check_headings()
+        self._check_ids()
+        self._check_images()
+        self._check_forms()
+        self._check_that_nothing_is_inline()
+
+    @property
+    def h1(self) -> str:
+        """The page's heading."""
+        return words(self.first("h1"))
+
+    @property
+    def text(self) -> str:
+        """Everything that can be read below the page's head."""
+        return words(self.first("body"))
+
+    def all(self, tag: str, **attributes: str) -> list[Element]:
+        """Elements of a kind, with these attributes."""
+        return [
+            element
+            for element in self.root.iter(tag)
+            if all(element.get(name.rstrip("_")) == value for name, value in attributes.items())
+        ]
+
+    def first(self, tag: str, **attributes: str) -> Element:
+        """The first of these elements."""
+        found = self.all(tag, **attributes)
+        assert found, f"no <{tag}> with {attributes}"
+        return found[0]
+
+    def by_id(self, identifier: str) -> Element:
+        """The element of this id."""
+        return next(element for element in self.root.iter() if element.get("id") == identifier)
+
+    def has_id(self, identifier: str) -> bool:
+        """Whether an element has this id."""
+        return any(element.get("id") == identifier for element in self.root.iter())
+
+    def fieldset(self, legend: str) -> str:
+        """What stands in the fieldset whose legend begins like this."""
+        return next(
+            words(element)
+            for element in self.all("fieldset")
+            if words(next(element.iter("legend"))).startswith(legend)
+        )
+
+    def links(self) -> list[str]:
+        """Where the page leads to."""
+        return [element.get("href", "") for element in self.all("a")]
+
+    def sources(self) -> list[str]:
+        """The addresses of its images."""
+        return [element.get("src", "") for element in self.all("img")]
+
+    def actions(self) -> list[str]:
+        """Where its forms lead to."""
+        return [element.get("action", "") for element in self.all("form")]
+
+    def checked(self, name: str) -> list[str]:
+        """The chosen values of radio buttons or checkboxes."""
+        return [
+            element.get("value", "")
+            for element in self.all("input", name=name)
+            if element.get("checked") is not None
+        ]
+
+    def selected(self, name: str) -> list[str]:
+        """The chosen values of a select field."""
+        return [
+            option.get("value", "")
+            for option in self.first("select", name=name).iter("option")
+            if option.get("selected") is not None
+        ]
+
+    def value(self, name: str) -> str:
+        """What stands in a field."""
+        return self.first("input", name=name).get("value", "")
+
+    def notices(self) -> list[str]:
+        """Messages at the top."""
+        return [words(element) for element in self.all("div", class_="notice")]
+
+    def _check_headings(self) -> None:
+        assert len(self.all("h1")) == 1
+        assert self.h1
+        assert words(self.first("title")).startswith(self.h1)
+
+    def _check_ids(self) -> None:
+        ids = [element.get("id") for element in self.root.iter() if element.get("id") is not None]
+        assert len(ids) == len(set(ids)), f"an id occurs twice: {sorted(map(str, ids))}"
+        assert all(ids), "an id is empty"
+        for label in self.all("label"):
+            assert label.get("for") in ids, f"label {words(label)!r} is for nothing"
+        for element in self.root.iter():
+            for attribute in ("aria-describedby", "aria-labelledby"):
+                for identifier in element.get(attribute, "").split():
+                    assert identifier in ids, f"{attribute}={identifier} leads nowhere"
+        labelled = {label.get("for") for label in self.all("label")}
+        for field in (*self.all("input"), *self.all("select"), *self.all("textarea")):
+            is_hidden = field.get("type") in {"hidden", "submit"}
+            assert is_hidden or field.get("id") in labelled, f"no label: {field.attrib}"
+
+    def _check_images(self) -> None:
+        for image in self.all("img"):
+            assert image.get("alt") is not None, image.attrib
+            assert int(image.get("width", "0")) > 0, image.attrib
+            assert int(image.get("height", "0")) > 0, image.attrib
+
+    def _check_forms(self) -> None:
+        for form in self.all("form"):
+            assert form.get("action"), "a form has no action"
+            assert form.get("method") in {"get", "post"}
+            if form.get("method") == "post":
+                tokens = [i for i in form.iter("input") if i.get("name") == "csrf_token"]
+                assert len(tokens) == 1
+                assert tokens[0].get("value")
+
+    def _check_that_nothing_is_inline(self) -> None:
+        assert not self.all("style")
+        for element in self.root.iter():
+            assert element.get("style") is None, element.attrib
+            handlers = [name for name in element.attrib if name.startswith("on")]
+            assert not handlers, handlers
+            for name in ("href", "src", "action"):
+                assert not element.get(name, "").startswith(("javascript:", "http:", "//"))
+        for script in self.all("script"):
+            assert script.get("src", "").startswith("/static/")
+            assert not words(script)
+
+
+def words(element: Element) -> str:
+    """An element's text, on one line."""
+    return " ".join("".join(element.itertext()).split())
+
+
+class Browser:
+    """Flask's test client with a CSRF token in every form, and with high demands."""
+
+    def __init__(self, app: Flask, name: str = "", cookie: str | None = None) -> None:
+        self.app = app
+        self.name = name
+        self.client = app.test_client()
+        self._token: str | None = None
+        if cookie is not None:
+            self.client.set_cookie(self.cookie_name, cookie)
+
+    @property
+    def cookie_name(self) -> str:
+        """The session cookie's."""
+        name: str = self.app.config["SESSION_COOKIE_NAME"]
+        return name
+
+    @property
+    def cookie(self) -> str | None:
+        """The session cookie's value."""
+        cookie = self.client.get_cookie(self.cookie_name)
+        return None if cookie is None else cookie.value
+
+    def get(self, path: str, **options: Any) -> TestResponse:
+        """Fetch and check."""
+        return self._checked(self.client.get(path, **options))
+
+    def post(self, path: str, data: dict[str, Any] | None = None, **options: Any) -> TestResponse:
+        """Send a form as it would be sent by one of the site's pages, and check the answer."""
+        data = {"csrf_token": self.token} | (data or {})
+        response = self.post_as_is(path, data, **options)
+        if path.startswith(("/log-in", "/log-out", "/sign-up")):
+            self._token = None
+        return response
+
+    def post_as_is(self, path: str, data: Any = None, **options: Any) -> TestResponse:
+        """Send a form without adding a token."""
+        return self._checked(self.client.post(path, data=data, **options))
+
+    def page(self, path: str, status: int = 200) -> Page:
+        """Fetch a page."""
+        response = self.get(path)
+        assert response.status_code == status, response.text
+        return Page(response.text)
+
+    @property
+    def token(self) -> str:
+        """A valid CSRF token of this session: the one of the page that was seen last."""
+        if self._token is None:
+            self.get("/an/address/that/does/not/exist")
+        assert self._token is not None
+        return self._token
+
+    def _checked(self, response: TestResponse) -> TestResponse:
+        # Flask's client leaves large bodies in open temporary files.
+        response.request.environ["wsgi.input"].close()
+        missing = HEADERS_OF_ALL - set(response.headers.keys())
+        assert not missing, missing
+        if response.mimetype == "text/html" and not 300 <= response.status_code < 400:
+            Page(response.text)
+            assert response.headers["Cache-Control"] == "no-store"
+            found = re.search(r'name="csrf_token" value="([^"]+)"', response.text)
+            assert found is not None
+            self._token = found[1]
+        return response
+
+
+class _TreeParser(HTMLParser):
+    """Builds a tree, and insists on every element being closed where it should be."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self._builder = TreeBuilder()
+        self._open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = [name for name, _ in attrs]
+        assert len(names) == len(set(names)), f"<{tag}> has an attribute twice: {names}"
+        self._builder.start(tag, {name: value or "" for name, value in attrs})
+        if tag in VOID:
+            self._builder.end(tag)
+        else:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open, f"</{tag}> closes nothing"
+        assert self._open.pop() == tag, f"</{tag}> closes another element"
+        self._builder.end(tag)
+
+    def handle_data(self, data: str) -> None:
+        if self._open:
+            self._builder.data(data)
+
+    def close_tree(self) -> Element:
+        self.close()
+        assert not self._open, f"not closed: {self._open}"
+        return self._builder.close()

@@ -1,21 +1,54 @@
 """End-to-end tests drive Chromium against the site as `make run` starts it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserType
+from flask import Flask
+from playwright.sync_api import BrowserContext, BrowserType, Page
 
 from tests.browser import BrowserMissing, chromium
+from tests.e2e.state import Person, clear
+from tests.e2e.visitors import Watch
 from tests.servers import RedisServer, Site, start_site
+from webapp import create_app
+from webapp.extensions import db
+
+ONE_THREAD = {"PIC2PAINT_THREADS": "1"}
+"""The browser needs the other core; two threads that wait for each other take far longer."""
+
+OpenPage = Callable[..., Page]
 
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer) -> Iterator[Site]:
     """The running site, one for all tests."""
-    with start_site(tmp_path_factory.mktemp("site") / "instance", redis_server.url) as running:
+    folder = tmp_path_factory.mktemp("site") / "instance"
+    with start_site(folder, redis_server.url, **ONE_THREAD) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def app(site: Site) -> Iterator[Flask]:
+    """An application of our own on the site's data, to set up state."""
+    app = create_app(site.config)
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def empty_site(app: Flask) -> Flask:
+    """The site as it was installed: nobody has signed up."""
+    clear(app)
+    return app
+
+
+@pytest.fixture
+def owner(empty_site: Flask) -> Person:
+    """The first person of a site that is otherwise empty."""
+    return Person(empty_site, "Ada")
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +67,34 @@ def browser_type_launch_args(
 def base_url(site: Site) -> str:
     """The site's address: pages are opened as `page.goto("/gallery")`."""
     return site.url
+
+
+@pytest.fixture
+def open_page(new_context: Callable[..., BrowserContext], base_url: str) -> Iterator[OpenPage]:
+    """Open a browser of its own for a person; afterwards nothing in it may have gone wrong.
+
+    `open_page(person)` is logged in, `open_page()` is a visitor. `expects` names the statuses
+    from 400 on that the test brings about, `address` another site than the one for all tests;
+    other keywords go to Playwright's new context.
+    """
+    watches = []
+
+    def open_(
+        person: Person | None = None,
+        *,
+        width: int = 1280,
+        height: int = 800,
+        expects: set[int] | None = None,
+        address: str = base_url,
+        **options: Any,
+    ) -> Page:
+        context = new_context(viewport={"width": width, "height": height}, **options)
+        if person is not None:
+            address = options.get("base_url", base_url)
+            context.add_cookies([{**person.cookie(), "url": address}])  # type: ignore[typeddict-item]
+        watches.append(Watch(context, expects or set()))
+        return context.new_page()
+
+    yield open_
+    for watch in watches:
+        watch.check()

@@ -1,0 +1,221 @@
+"""State that a test does not drive: rows and files, written as the site itself writes them."""
+
+import io
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import redis
+from flask import Flask, g, session
+from PIL import Image, ImageDraw
+
+from config import Config
+from transfer.settings import Rendition
+from webapp import access, accounts, pictures, queue
+from webapp.extensions import db, writing
+from webapp.intake import Upload
+from webapp.models import (
+    Invitation,
+    Painting,
+    PaintingStyle,
+    Picture,
+    RenditionFile,
+    State,
+    User,
+    now,
+)
+from webapp.storage import THUMBNAIL_EDGES_PX, Storage
+
+PASSWORD = "a short sentence"
+ALL_COLORS = tuple(kind.value for kind in Rendition)
+ATTEMPT_ID = "0" * 32
+
+
+def photo(width: int = 320, height: int = 128) -> Image.Image:
+    """A hill under a sky with a sun: something to recognize."""
+    image = Image.new("RGB", (width, height), "#7fb2d9")
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((width * 0.65, height * 0.1, width * 0.65 + height * 0.4, height * 0.5), "#f6d94c")
+    draw.polygon([(0, height), (width * 0.35, height * 0.3), (width * 0.8, height)], "#3f6b3a")
+    draw.rectangle((0, height * 0.85, width, height), "#5d4630")
+    return image
+
+
+def style(width: int = 240, height: int = 240, color: str = "#b3301f") -> Image.Image:
+    """Broad stripes: a look of its own."""
+    image = Image.new("RGB", (width, height), "#f3e9d2")
+    draw = ImageDraw.Draw(image)
+    for x in range(-height, width, 24):
+        draw.line((x, 0, x + height, height), color, 9)
+        draw.line((x + 10, height, x + height + 10, 0), "#1d2f5e", 4)
+    return image
+
+
+def encoded(image: Image.Image, kind: str = "PNG") -> bytes:
+    """The bytes of a file."""
+    buffer = io.BytesIO()
+    image.save(buffer, kind)
+    return buffer.getvalue()
+
+
+def clear(app: Flask) -> None:
+    """Bring the site back to how it was installed: no people, nothing painted, no rates used."""
+    config: Config = app.config["PIC2PAINT"]
+    with app.app_context():
+        with writing() as database:
+            # In this order; what belongs to them goes with them.
+            for model in (Painting, Picture, Invitation, User):
+                database.execute(db.delete(model))
+        db.session.remove()
+    shutil.rmtree(config.files_dir, ignore_errors=True)
+    with redis.Redis.from_url(config.redis_url) as client:
+        for key in client.scan_iter("LIMITS*"):
+            client.delete(key)
+
+
+class Person:
+    """Somebody with an account, and what is theirs."""
+
+    def __init__(self, app: Flask, name: str) -> None:
+        """Sign somebody up; the first one owns the site."""
+        self.app = app
+        self.name = name
+        with app.app_context():
+            invitation = None
+            if not accounts.is_new_site():
+                with writing() as database:
+                    invitation = Invitation(expires_at=now() + timedelta(days=1))
+                    database.add(invitation)
+            self.id = accounts.create_user(name, PASSWORD, invitation).id
+
+    def cookie(self) -> dict[str, str]:
+        """The cookie of a browser in which this person is logged in."""
+        with self.app.test_request_context():
+            user = db.session.get_one(User, self.id)
+            access.log_in(user)
+            response = self.app.response_class()
+            current = session._get_current_object()  # type: ignore[attr-defined]
+            self.app.session_interface.save_session(self.app, current, response)
+        name, value = response.headers["Set-Cookie"].split(";")[0].split("=", 1)
+        return {"name": name, "value": value}
+
+    def upload(self, image: Image.Image, title: str, *, is_style: bool = False) -> str:
+        """Keep a picture; its public id."""
+        with self._request():
+            return pictures.keep(Upload(title, image), is_style=is_style).public_id
+
+    def painting(
+        self,
+        state: State = State.DONE,
+        *,
+        title: str = "Hill",
+        size: tuple[int, int] = (640, 480),
+        colors: Sequence[str] = ALL_COLORS,
+        made: Sequence[str] | None = None,
+        has_preview: bool = False,
+        trashed: bool = False,
+        **values: Any,
+    ) -> str:
+        """Hang a painting; its public id.
+
+        Args:
+            state: where it stands.
+            title: of the photo.
+            size: of the photo, width and height.
+            colors: the renditions that were asked for.
+            made: those that are there; all if it is done, else none.
+            has_preview: whether a preview was stored.
+            trashed: whether it lies in the trash.
+            values: other columns.
+        """
+        content_id = self.upload(photo(*size), title)
+        style_id = self.upload(style(), "Stripes", is_style=True)
+        made = (colors if state is State.DONE else ()) if made is None else made
+        settings: dict[str, Any] = {
+            "long_edge_px": 512,
+            "strength": 0.5,
+            "effort": "standard",
+            "backbone": "auto",
+            "seed": 0,
+        }
+        if state is not State.QUEUED:
+            settings["started_at"] = now() - timedelta(seconds=50)
+        if trashed:
+            settings["trashed_at"] = now()
+        if state.is_final:
+            settings["finished_at"] = now()
+        if state is State.RUNNING:
+            # Far enough ahead that no worker takes it for abandoned.
+            settings |= {"attempt_id": ATTEMPT_ID, "lease_until": now() + timedelta(days=1)}
+        with self._request():
+            content = db.session.execute(db.select(Picture).filter_by(public_id=content_id))
+            styles = db.session.execute(db.select(Picture).filter_by(public_id=style_id))
+            content_row, style_row = content.scalar_one(), styles.scalar_one()
+            painting = Painting(
+                owner_id=self.id,
+                form_token=f"test-{content_row.id}-{now().timestamp()}",
+                content_id=content_row.id,
+                style_links=[PaintingStyle(position=0, picture_id=style_row.id)],
+                colors=list(colors),
+                state=state,
+                preview_version=int(has_preview),
+                **(settings | values),
+            )
+            with writing() as database:
+                database.add(painting)
+            public_id = painting.public_id
+            long_edge_px = painting.long_edge_px
+            storage: Storage = self.app.extensions["pic2paint-storage"]
+            image = photo(*size)
+            image = image.resize(
+                (
+                    round(size[0] * long_edge_px / max(size)),
+                    round(size[1] * long_edge_px / max(size)),
+                )
+            )
+            if has_preview:
+                storage.write(storage.preview(public_id), encoded(image, "JPEG"))
+            for kind in map(Rendition, made):
+                storage.write(storage.rendition(public_id, kind, ATTEMPT_ID), encoded(image))
+                for edge_px in THUMBNAIL_EDGES_PX:
+                    path = storage.rendition_thumbnail(public_id, kind, ATTEMPT_ID, edge_px)
+                    small = image.copy()
+                    small.thumbnail((edge_px, edge_px))
+                    storage.write(path, encoded(small, "WEBP"))
+            with writing() as database:
+                for kind in made:
+                    database.add(
+                        RenditionFile(
+                            painting_id=painting.id,
+                            kind=kind,
+                            attempt_id=ATTEMPT_ID,
+                            width=image.width,
+                            height=image.height,
+                            is_unfinished=state is State.CANCELLED,
+                        )
+                    )
+            return public_id
+
+    def order(self, **values: Any) -> str:
+        """Order a painting that the worker takes at once; its public id."""
+        public_id = self.painting(State.QUEUED, **values)
+        with self.app.app_context():
+            assert queue.offer_ticket()
+        return public_id
+
+    @contextmanager
+    def _request(self) -> Iterator[None]:
+        """A request of this person."""
+        with self.app.test_request_context():
+            g.user = db.session.get_one(User, self.id)
+            yield
+
+
+def state_of(app: Flask, public_id: str) -> str:
+    """Where a painting stands now."""
+    with app.app_context():
+        state = db.session.scalar(db.select(Painting.state).where(Painting.public_id == public_id))
+        assert state is not None
+        return state

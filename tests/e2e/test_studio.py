@@ -1,0 +1,102 @@
+"""The studio in a browser with scripts: refusals, drop and paste."""
+
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+from tests.e2e.conftest import OpenPage
+from tests.e2e.navigators import StudioPage
+from tests.e2e.state import Person, encoded, photo, style
+
+
+def test_refused_upload(owner: Person, open_page: OpenPage, tmp_path: Path) -> None:
+    page = open_page(owner, expects={422})
+    studio = StudioPage(page)
+    studio.open()
+    studio.choose("Ink and wash")
+    studio.strength.fill("35")
+    studio.ask_for_draft()
+
+    cut_off = tmp_path / "holiday.jpg"
+    cut_off.write_bytes(encoded(photo(640, 480), "JPEG")[:2000])
+    studio.choose_photo_file(cut_off)
+    expect(studio.alert("Photo")).to_have_text(
+        "This picture is damaged or incomplete. Export or download it again."
+    )
+    expect(studio.on_easel("content")).to_have_count(0)
+
+    # Sent all the same: the sentence is the server's now.
+    studio.order()
+    expect(studio.alert("Photo")).to_have_text("Choose a photo, or upload one.")
+    for _ in range(2):
+        expect(studio.choice("Ink and wash")).to_be_checked()
+        expect(studio.strength).to_have_value("35")
+        expect(studio.size).to_have_value("256")
+        expect(studio.option("Effort", "Draft")).to_be_checked()
+        # A picture that is refused leaves the one that was chosen before.
+        studio.choose("Rocket at dusk")
+        studio.choose_photo_file(cut_off)
+        expect(studio.alert("Photo").filter(visible=True)).to_contain_text("damaged")
+        expect(studio.on_easel("content")).to_have_attribute("alt", "Rocket at dusk")
+
+
+def test_refused_style_beside_a_good_one(
+    owner: Person, open_page: OpenPage, tmp_path: Path
+) -> None:
+    page = open_page(owner, expects={422})
+    studio = StudioPage(page)
+    studio.open()
+    good, empty = tmp_path / "stripes.png", tmp_path / "nothing.png"
+    good.write_bytes(encoded(style()))
+    empty.write_bytes(b"")
+    studio.choose_style_files(good, empty)
+    expect(studio.alert("Style")).to_have_text(
+        "nothing.png: This file is empty. Choose another picture."
+    )
+    expect(studio.on_easel("styles")).to_have_attribute("alt", "stripes")
+
+
+def test_too_many_styles(owner: Person, open_page: OpenPage) -> None:
+    page = open_page(owner)
+    for color in ("red", "green"):
+        owner.upload(style(color=color), f"Stripes in {color}", is_style=True)
+    studio = StudioPage(page)
+    studio.open()
+    for title in ("Stripes in red", "Stripes in green", "Swirling night", "Stained glass"):
+        studio.choose(title)
+    expect(studio.on_easel("styles")).to_have_count(4)
+    studio.choose("Ink and wash")
+    expect(studio.choice("Ink and wash")).not_to_be_checked()
+    expect(studio.alert("Style")).to_have_text("Choose at most 4 style pictures.")
+    studio.choose("Swirling night")
+    expect(studio.alert("Style")).to_have_count(0)
+
+
+def test_drop_and_paste(owner: Person, open_page: OpenPage) -> None:
+    page = open_page(owner)
+    studio = StudioPage(page)
+    studio.open()
+    studio.drop("content", "harbor.png", encoded(photo(200, 150)))
+    expect(studio.on_easel("content")).to_have_attribute("alt", "harbor")
+    studio.drop("styles", "tiles.png", encoded(style(200, 150)))
+    expect(studio.on_easel("styles")).to_have_attribute("alt", "tiles")
+    # What is pasted fills the place that is empty: the photo's first, then the style's.
+    studio.open()
+    studio.paste("lake.png", encoded(photo(220, 150)))
+    expect(studio.on_easel("content")).to_have_attribute("alt", "lake")
+    studio.paste("wool.png", encoded(style(220, 150)))
+    expect(studio.on_easel("styles")).to_have_attribute("alt", "wool")
+
+
+def test_same_settings_again(owner: Person, open_page: OpenPage) -> None:
+    painting_id = owner.painting(strength=0.2, effort="fine", seed=3, colors=["styled"])
+    page = open_page(owner)
+    page.goto(f"/paintings/{painting_id}")
+    page.get_by_role("link", name="Paint again with changes").click()
+    studio = StudioPage(page)
+    expect(studio.on_easel("content")).to_have_attribute("alt", "Hill")
+    expect(studio.on_easel("styles")).to_have_attribute("alt", "Stripes")
+    expect(studio.strength).to_have_value("20")
+    expect(studio.option("Effort", "Fine")).to_be_checked()
+    expect(studio.option("Colors", "From the style")).to_be_checked()
+    expect(studio.seed).to_have_value("3")

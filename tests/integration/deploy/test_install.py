@@ -7,7 +7,6 @@ import pytest
 
 from config import PROJECT_ROOT
 
-
 # These tests run below `make test`, but the make that they start is to be nobody's child.
 _FOR_ANOTHER_MAKE = {
     name: value

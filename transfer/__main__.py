@@ -60,15 +60,15 @@ def _run(options: argparse.Namespace) -> None:
     # Read when torch loads: its threads must not spin while others need the cores (docs/engine.md).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Only now that the arguments are known to be good: importing torch takes seconds.
-    from transfer.engine import Studio
+    from transfer.engine import Painter
     from transfer.images import read_image
 
     content = read_image(options.content)
     styles = [read_image(path) for path in options.styles]
-    studio = Studio(options.device, options.threads)
+    painter = Painter(options.device, options.threads)
     line = _ProgressLine()
     try:
-        painting = studio.paint(content, styles, settings, line.show)
+        painting = painter.paint(content, styles, settings, line.show)
     finally:
         line.end()
     for rendition, path in outputs.items():

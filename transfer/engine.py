@@ -11,7 +11,8 @@ from torch import Tensor
 from transfer import pyramid
 from transfer.backbones import compact, vgg19
 from transfer.backbones.vgg import CONTENT_LAYER, STYLE_LAYERS, VggBackbone
-from transfer.errors import ImageTooSmall, InvalidSetting, StyleMissing
+from transfer.checkpoints import Checkpoint, identity_of
+from transfer.errors import ImageTooSmall, InvalidSetting, MemoryExceeded, StyleMissing
 from transfer.images import fitted_size, resized, to_image, to_tensor
 from transfer.losses import ContentTarget, StyleTarget, content_loss, roughness, style_loss
 from transfer.optimize import minimize
@@ -20,9 +21,19 @@ from transfer.renditions import Canvas, canvas
 from transfer.settings import Rendition, Settings
 from transfer.statistics import averaged, statistics
 
-__all__ = ["OnProgress", "OnRendition", "Painting", "Progress", "Studio", "content_weight", "paint"]
+__all__ = [
+    "OnProgress",
+    "OnRendition",
+    "Painter",
+    "Painting",
+    "Progress",
+    "content_weight",
+    "paint",
+]
 
 _LOADERS = {compact.NAME: compact.load, vgg19.NAME: vgg19.load}
+_MEMORY_SIGNS = ("allocate memory", "could not create a primitive", "bad_alloc")
+"""Seen when a process runs into its limit: from torch's allocator, oneDNN, and C++."""
 _NOISE = 0.02
 """What the seed decides: noise on the start, below what the eye notices."""
 _SMOOTHNESS = 2.0
@@ -52,7 +63,7 @@ def content_weight(strength: float) -> float:
     return float(0.25 * 16.0 ** (1.0 - 2.0 * strength))
 
 
-class Studio:
+class Painter:
     """Keeps backbones ready, so that a worker loads each once.
 
     Args:
@@ -87,32 +98,50 @@ class Studio:
         on_progress: OnProgress | None = None,
         *,
         on_rendition: OnRendition | None = None,
+        checkpoint: bytes | None = None,
     ) -> Painting:
         """See `paint`."""
+        try:
+            return self._paint(content, styles, settings, on_progress, on_rendition, checkpoint)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise MemoryExceeded(settings.long_edge_px) from error
+        except RuntimeError as error:
+            # What torch and oneDNN raise on the CPU has no class of its own.
+            if not any(sign in str(error) for sign in _MEMORY_SIGNS):
+                raise
+            raise MemoryExceeded(settings.long_edge_px) from error
+
+    def _paint(
+        self,
+        content: Image.Image,
+        styles: Sequence[Image.Image],
+        settings: Settings,
+        on_progress: OnProgress | None,
+        on_rendition: OnRendition | None,
+        checkpoint: bytes | None,
+    ) -> Painting:
         began = time.monotonic()
         photo, paints = self._pictures(content, styles, settings.long_edge_px)
-        height, width = photo.shape[2:]
-        plans = {
-            rendition: (pyramid.painting if number == 0 else pyramid.retouching)(
-                settings, height, width
-            )
-            for number, rendition in enumerate(settings.renditions)
-        }
-        ledger = Ledger([step for steps in plans.values() for step in steps], on_progress)
-        finished: dict[Rendition, Image.Image] = {}
+        plans = pyramid.plans(settings, photo.shape[2], photo.shape[3])
+        identity = identity_of(settings, plans, [photo, *paints])
+        earlier = None if checkpoint is None else Checkpoint.from_bytes(checkpoint, identity)
+        finished = {} if earlier is None else dict(earlier.finished)
+        ledger = Ledger(plans, identity, finished, on_progress)
         painted: Tensor | None = None
-        for rendition, steps in plans.items():
-            scene = canvas(rendition, photo, paints, painted)
-            start = resized(scene.start, steps[0].height, steps[0].width)
-            if painted is None:
-                start = _with_noise(start, settings.seed)
-            image = self._painted(scene, start, steps, rendition, settings, ledger)
-            shown = scene.shown(image)
+        for number, (rendition, steps) in enumerate(plans.items()):
+            if rendition in finished:
+                for step in steps:
+                    ledger.finished(step)
+                shown = to_tensor(finished[rendition]).to(self.device)
+            else:
+                scene = canvas(rendition, photo, paints, painted)
+                resumed = earlier if earlier and earlier.rendition == number else None
+                shown = scene.shown(self._painted(scene, number, steps, settings, ledger, resumed))
+                finished[rendition] = to_image(shown)
+                if on_rendition is not None:
+                    on_rendition(rendition, finished[rendition])
             # Later renditions begin with the first: it alone was painted from scratch.
             painted = shown if painted is None else painted
-            finished[rendition] = to_image(shown)
-            if on_rendition is not None:
-                on_rendition(rendition, finished[rendition])
         backbones = dict.fromkeys(step.backbone for steps in plans.values() for step in steps)
         seconds = time.monotonic() - began
         return Painting(finished, ledger.done, seconds, tuple(backbones))
@@ -139,19 +168,27 @@ class Studio:
     def _painted(
         self,
         scene: Canvas,
-        start: Tensor,
+        rendition: int,
         steps: Sequence[pyramid.Step],
-        rendition: Rendition,
         settings: Settings,
-        ledger: "Ledger",
+        ledger: Ledger,
+        resumed: Checkpoint | None,
     ) -> Tensor:
         """The image of one rendition, painted from coarse to fine."""
-        image = start
-        for step in steps:
-            objective = self._objective(scene, step, content_weight(settings.strength))
-            image = resized(image, step.height, step.width)
-            on_evaluation = ledger.evaluated(step, rendition, scene)
-            image = minimize(image, objective, step.evaluations, on_evaluation).clamp(0.0, 1.0)
+        first = steps[0]
+        image = resized(scene.start, first.height, first.width)
+        if rendition == 0:
+            image = _with_noise(image, settings.seed)
+        if resumed is not None:
+            image = resumed.image.to(self.device)
+        for number, step in enumerate(steps):
+            if resumed is None or number >= resumed.step:
+                done = resumed.evaluations if resumed and number == resumed.step else 0
+                objective = self._objective(scene, step, content_weight(settings.strength))
+                image = resized(image, step.height, step.width)
+                on_evaluation = ledger.evaluated(scene, rendition, number, done)
+                left = step.evaluations - done
+                image = minimize(image, objective, left, on_evaluation).clamp(0.0, 1.0)
             ledger.finished(step)
         return image
 
@@ -185,7 +222,8 @@ def paint(
     on_progress: OnProgress | None = None,
     *,
     on_rendition: OnRendition | None = None,
-    studio: Studio | None = None,
+    checkpoint: bytes | None = None,
+    painter: Painter | None = None,
 ) -> Painting:
     """Paint one picture in the style of others.
 
@@ -195,15 +233,26 @@ def paint(
         settings: everything else that decides how it looks.
         on_progress: called after each evaluation; what it raises passes through.
         on_rendition: called with each rendition as soon as it is finished.
-        studio: keeps the backbones between paintings; a new one if there is none.
+        checkpoint: from `Progress.checkpoint`: goes on from there. Renditions that were finished
+            before are in the result, but ``on_rendition`` does not hear of them again.
+        painter: keeps the backbones between paintings; a new one if there is none.
 
     Raises:
         StyleMissing: if ``styles`` is empty.
         ImageTooSmall: if a picture, or the painting at this size, is too small or too elongated.
         WeightsUnavailable: if a backbone's weights cannot be read.
+        CheckpointUnusable: if the checkpoint is damaged, or of other pictures or settings.
+        MemoryExceeded: if the device has too little memory.
     """
-    studio = studio or Studio()
-    return studio.paint(content, styles, settings, on_progress, on_rendition=on_rendition)
+    painter = painter or Painter()
+    return painter.paint(
+        content,
+        styles,
+        settings,
+        on_progress,
+        on_rendition=on_rendition,
+        checkpoint=checkpoint,
+    )
 
 
 def _check_size(role: str, short_edge_px: int) -> None:

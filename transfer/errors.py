@@ -60,5 +60,22 @@ class WeightsUnavailable(TransferError):
         super().__init__(f"The weights of the backbone {backbone} cannot be used: {reason}")
 
 
+class CheckpointUnusable(TransferError):
+    """A checkpoint cannot be gone on from."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The checkpoint cannot be used: {reason}. Paint from the beginning.")
+
+
+class MemoryExceeded(TransferError):
+    """The device has too little memory for this painting."""
+
+    def __init__(self, long_edge_px: int) -> None:
+        self.long_edge_px = long_edge_px
+        super().__init__(
+            f"There was not enough memory to paint at {long_edge_px} px. Try a smaller size."
+        )
+
+
 class Cancelled(TransferError):
     """Raised by a progress callback to stop a painting; `paint` lets it through."""

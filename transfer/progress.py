@@ -1,12 +1,13 @@
 """How far a painting is, over all its renditions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from PIL import Image
 from torch import Tensor
 
 from transfer import pyramid
+from transfer.checkpoints import Checkpoint
 from transfer.images import fitted_size, resized, to_image
 from transfer.renditions import Canvas
 from transfer.settings import Rendition
@@ -25,10 +26,15 @@ class Progress:
     """Size of the image at the moment: coarse to fine."""
     loss: float
     _render: Callable[[int], Image.Image] = field(repr=False, compare=False)
+    _checkpoint: Callable[[], Checkpoint] = field(repr=False, compare=False)
 
     def preview(self, long_edge_px: int) -> Image.Image:
         """The image as it is now; made only when asked for, while the callback runs or after."""
         return self._render(long_edge_px)
+
+    def checkpoint(self) -> bytes:
+        """What `paint` needs to go on from here, in this process or another."""
+        return self._checkpoint().to_bytes()
 
 
 OnProgress = Callable[[Progress], None]
@@ -37,9 +43,19 @@ OnProgress = Callable[[Progress], None]
 class Ledger:
     """How much of all that is planned has been done, and who hears of it."""
 
-    def __init__(self, steps: Sequence[pyramid.Step], on_progress: OnProgress | None) -> None:
+    def __init__(
+        self,
+        plans: Mapping[Rendition, Sequence[pyramid.Step]],
+        identity: str,
+        finished: Mapping[Rendition, Image.Image],
+        on_progress: OnProgress | None,
+    ) -> None:
         self.done = 0
         """Evaluations; those that a converged scale did not need are not among them."""
+        self._plans = list(plans.items())
+        self._identity = identity
+        self._renditions = finished
+        steps = [step for plan in plans.values() for step in plan]
         self._evaluations = sum(step.evaluations for step in steps)
         self._cost = sum(step.cost for step in steps)
         self._spent = 0.0
@@ -48,22 +64,41 @@ class Ledger:
         self._last: Progress | None = None
 
     def evaluated(
-        self, step: pyramid.Step, rendition: Rendition, scene: Canvas
+        self, scene: Canvas, rendition: int, number: int, done: int
     ) -> Callable[[int, float, Tensor], None]:
-        """What `minimize` calls after each evaluation of a step."""
+        """What `minimize` calls after each evaluation of a step.
+
+        Args:
+            scene: what is being painted.
+            rendition: its place among the renditions.
+            number: the step's place in the rendition's plan.
+            done: evaluations of this step that a checkpoint brought along.
+        """
+        name, steps = self._plans[rendition]
+        step = steps[number]
+        best: tuple[float, Tensor] | None = None
 
         def on_evaluation(evaluation: int, loss: float, image: Tensor) -> None:
+            nonlocal best
             self.done += 1
+            evaluation += done
+            # Gone on from, an image that overshot would cost evaluations to mend.
+            if best is None or loss < best[0]:
+                best = loss, image
+            kept = best[1]
             spent = self._spent + evaluation * step.evaluation_cost
             self._tell(
                 Progress(
                     fraction=min(1.0, spent / self._cost),
                     evaluation=self._passed + evaluation,
                     evaluations=self._evaluations,
-                    rendition=rendition,
+                    rendition=name,
                     long_edge_px=step.long_edge_px,
                     loss=loss,
                     _render=lambda edge: _preview(scene, image, edge),
+                    _checkpoint=lambda: Checkpoint(
+                        self._identity, rendition, number, evaluation, kept, dict(self._renditions)
+                    ),
                 )
             )
 

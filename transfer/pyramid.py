@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from transfer.settings import Backbone, Effort, Settings
+from transfer.settings import Backbone, Effort, Rendition, Settings
 
 MIN_EDGE_PX = 16
 """Smallest short edge of any picture: four poolings leave one position of it."""
@@ -88,6 +88,19 @@ def retouching(settings: Settings, height: int, width: int) -> tuple[Step, ...]:
     """The steps of a later rendition, which starts from what is already painted."""
     backbone = "vgg19" if settings.backbone is Backbone.VGG19 else "compact"
     return (Step(backbone, height, width, _RETOUCHING[settings.effort]),)
+
+
+def plans(settings: Settings, height: int, width: int) -> dict[Rendition, tuple[Step, ...]]:
+    """All steps of all renditions, for a picture of this size, in painting order."""
+    return {
+        rendition: (painting if number == 0 else retouching)(settings, height, width)
+        for number, rendition in enumerate(settings.renditions)
+    }
+
+
+def expected_cost(settings: Settings, height: int, width: int) -> float:
+    """Expected time of a whole painting, in the unit of `Step.cost`: close to proportional."""
+    return sum(step.cost for steps in plans(settings, height, width).values() for step in steps)
 
 
 def _painter(settings: Settings) -> str:

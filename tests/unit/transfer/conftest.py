@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from transfer.engine import Studio
+from transfer.engine import Painter
 
 
 def picture(height: int, width: int, seed: int) -> Image.Image:
@@ -30,10 +30,10 @@ def style() -> Image.Image:
 
 
 @pytest.fixture(scope="session")
-def studio() -> Studio:
+def painter() -> Painter:
     """Loads each backbone once for all tests."""
     # One thread: the pictures are tiny, and on a busy machine threads wait for each other.
-    return Studio("cpu", threads=1)
+    return Painter("cpu", threads=1)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from transfer.backbones.vgg import (
     MIN_EDGE_PX,
     STYLE_LAYERS,
 )
-from transfer.engine import Studio
+from transfer.engine import Painter
 from transfer.errors import ShapeError, WeightsUnavailable
 
 CPU = torch.device("cpu")
@@ -26,9 +26,9 @@ LAYERS = (*STYLE_LAYERS, CONTENT_LAYER)
     [("compact", (16, 32, 64, 128, 128, 128)), ("vgg19", (64, 128, 256, 512, 512, 512))],
 )
 def test_layers_have_their_width_and_stride(
-    studio: Studio, name: str, widths: tuple[int, ...]
+    painter: Painter, name: str, widths: tuple[int, ...]
 ) -> None:
-    features = studio.backbone(name).features(torch.rand(1, 3, 50, 64), LAYERS)
+    features = painter.backbone(name).features(torch.rand(1, 3, 50, 64), LAYERS)
 
     strides = (1, 2, 4, 8, 16, 8)
     for layer, width, stride in zip(LAYERS, widths, strides, strict=True):
@@ -37,21 +37,21 @@ def test_layers_have_their_width_and_stride(
         assert features[layer].max() > 0
 
 
-def test_folding_the_input_scale_into_the_weights_changes_nothing(studio: Studio) -> None:
+def test_folding_the_input_scale_into_the_weights_changes_nothing(painter: Painter) -> None:
     image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     kernel, bias = vgg19.read_weights()["conv1_1"]
     as_trained = image.flip(1) * 255.0 - torch.tensor(MEAN_BGR).reshape(1, 3, 1, 1)
 
     expected = F.conv2d(F.pad(as_trained, (1, 1, 1, 1), mode="reflect"), kernel, bias).relu()
 
-    found = studio.backbone("vgg19").features(image, ["relu1_1"])["relu1_1"]
+    found = painter.backbone("vgg19").features(image, ["relu1_1"])["relu1_1"]
     assert torch.allclose(found, expected, atol=1e-2, rtol=1e-4)
 
 
-def test_vgg19_knows_edges_from_flat_color(studio: Studio) -> None:
+def test_vgg19_knows_edges_from_flat_color(painter: Painter) -> None:
     """The first weights ever trained on ImageNet respond to structure, not only to brightness."""
     stripes = (torch.arange(64) % 8 < 4).float().expand(1, 3, 64, 64)
-    deep = studio.backbone("vgg19")
+    deep = painter.backbone("vgg19")
 
     striped = deep.features(stripes, ["relu3_1"])["relu3_1"]
     flat = deep.features(torch.full((1, 3, 64, 64), 0.5), ["relu3_1"])["relu3_1"]
@@ -60,9 +60,9 @@ def test_vgg19_knows_edges_from_flat_color(studio: Studio) -> None:
 
 
 @pytest.mark.parametrize("name", ["compact", "vgg19"])
-def test_one_color_has_no_border(studio: Studio, name: str) -> None:
+def test_one_color_has_no_border(painter: Painter, name: str) -> None:
     """Zeros around the picture, as VGG-19 was trained, would show as a frame in the features."""
-    features = studio.backbone(name).features(torch.full((1, 3, 64, 64), 0.4), LAYERS)
+    features = painter.backbone(name).features(torch.full((1, 3, 64, 64), 0.4), LAYERS)
 
     for activations in features.values():
         middle = activations[:, :, 2:3, 2:3]
@@ -70,13 +70,13 @@ def test_one_color_has_no_border(studio: Studio, name: str) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 15, 64), (1, 3, 64, 15), (1, 1, 64, 64), (3, 64, 64)])
-def test_images_that_do_not_fit_are_refused(studio: Studio, shape: tuple[int, ...]) -> None:
+def test_images_that_do_not_fit_are_refused(painter: Painter, shape: tuple[int, ...]) -> None:
     with pytest.raises(ShapeError, match=f"at least {MIN_EDGE_PX}"):
-        studio.backbone("compact").features(torch.zeros(shape), ["relu1_1"])
+        painter.backbone("compact").features(torch.zeros(shape), ["relu1_1"])
 
 
-def test_thin_images_still_have_deep_features(studio: Studio) -> None:
-    features = studio.backbone("compact").features(torch.rand(1, 3, 16, 320), LAYERS)
+def test_thin_images_still_have_deep_features(painter: Painter) -> None:
+    features = painter.backbone("compact").features(torch.rand(1, 3, 16, 320), LAYERS)
 
     assert features["relu5_1"].shape == (1, 128, 1, 20)
     assert features["relu5_1"].isfinite().all()
@@ -88,11 +88,11 @@ def test_compact_is_a_small_file() -> None:
     assert path.stat().st_size < 2_500_000
 
 
-def test_compact_follows_vgg19(studio: Studio) -> None:
+def test_compact_follows_vgg19(painter: Painter) -> None:
     """Its first layer is sixteen of the teacher's own filters."""
     image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    small = studio.backbone("compact").features(image, ["relu1_1"])["relu1_1"][0].flatten(1)
-    large = studio.backbone("vgg19").features(image, ["relu1_1"])["relu1_1"][0].flatten(1)
+    small = painter.backbone("compact").features(image, ["relu1_1"])["relu1_1"][0].flatten(1)
+    large = painter.backbone("vgg19").features(image, ["relu1_1"])["relu1_1"][0].flatten(1)
 
     distance = torch.cdist(small, large).amin(dim=1)
 
@@ -134,6 +134,6 @@ def test_all_convolutions_up_to_relu5_1_are_there() -> None:
     )
 
 
-def test_unknown_layers_are_named(studio: Studio) -> None:
+def test_unknown_layers_are_named(painter: Painter) -> None:
     with pytest.raises(KeyError, match="relu9_9"):
-        studio.backbone("compact").features(torch.rand(1, 3, 16, 16), ["relu9_9"])
+        painter.backbone("compact").features(torch.rand(1, 3, 16, 16), ["relu9_9"])

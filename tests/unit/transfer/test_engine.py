@@ -15,7 +15,7 @@ from transfer import (
     StyleMissing,
     pyramid,
 )
-from transfer.engine import Progress, Studio, content_weight, paint
+from transfer.engine import Painter, Progress, content_weight, paint
 
 ALL = (Rendition.STYLED, Rendition.HISTOGRAM, Rendition.LUMINANCE)
 
@@ -49,9 +49,9 @@ def pixels(image: Image.Image) -> np.ndarray:
 
 
 def test_a_painting_has_all_renditions_in_the_shape_of_the_photo(
-    studio: Studio, content: Image.Image, style: Image.Image
+    painter: Painter, content: Image.Image, style: Image.Image
 ) -> None:
-    painting = studio.paint(content, [style], settings())
+    painting = painter.paint(content, [style], settings())
 
     assert list(painting.renditions) == list(ALL)
     for image in painting.renditions.values():
@@ -64,25 +64,25 @@ def test_a_painting_has_all_renditions_in_the_shape_of_the_photo(
 
 
 def test_the_same_seed_gives_the_same_picture_bit_for_bit(
-    studio: Studio, content: Image.Image, style: Image.Image
+    painter: Painter, content: Image.Image, style: Image.Image
 ) -> None:
-    one, again = (studio.paint(content, [style], settings()) for _ in range(2))
+    one, again = (painter.paint(content, [style], settings()) for _ in range(2))
 
     for rendition in ALL:
         assert np.array_equal(
             pixels(one.renditions[rendition]), pixels(again.renditions[rendition])
         )
-    other = studio.paint(content, [style], Settings(long_edge_px=64, seed=1))
+    other = painter.paint(content, [style], Settings(long_edge_px=64, seed=1))
     styled = Rendition.STYLED
     assert not np.array_equal(pixels(one.renditions[styled]), pixels(other.renditions[styled]))
 
 
 def test_painting_brings_the_loss_down(
-    studio: Studio, content: Image.Image, style: Image.Image
+    painter: Painter, content: Image.Image, style: Image.Image
 ) -> None:
     losses: list[float] = []
 
-    studio.paint(
+    painter.paint(
         content,
         [style],
         settings(renditions=(Rendition.STYLED,)),
@@ -94,11 +94,11 @@ def test_painting_brings_the_loss_down(
 
 
 def test_progress_only_rises_and_ends_at_one(
-    studio: Studio, content: Image.Image, style: Image.Image
+    painter: Painter, content: Image.Image, style: Image.Image
 ) -> None:
     heard: list[Progress] = []
 
-    painting = studio.paint(content, [style], settings(), heard.append)
+    painting = painter.paint(content, [style], settings(), heard.append)
 
     fractions = [progress.fraction for progress in heard]
     assert fractions == sorted(fractions)
@@ -111,7 +111,7 @@ def test_progress_only_rises_and_ends_at_one(
 
 
 def test_the_first_preview_is_presentable(
-    studio: Studio, content: Image.Image, style: Image.Image
+    painter: Painter, content: Image.Image, style: Image.Image
 ) -> None:
     previews: list[Image.Image] = []
 
@@ -119,7 +119,7 @@ def test_the_first_preview_is_presentable(
         if progress.evaluation in {1, 12, 15}:
             previews.append(progress.preview(200))
 
-    studio.paint(content, [style], settings(), look)
+    painter.paint(content, [style], settings(), look)
 
     assert [preview.size for preview in previews] == [(200, 150)] * 3
     first = pixels(previews[0]).mean(axis=(0, 1))
@@ -127,7 +127,7 @@ def test_the_first_preview_is_presentable(
 
 
 def test_renditions_are_handed_over_as_they_finish(
-    studio: Studio, content: Image.Image, style: Image.Image
+    painter: Painter, content: Image.Image, style: Image.Image
 ) -> None:
     events: list[object] = []
     images: dict[Rendition, Image.Image] = {}
@@ -136,7 +136,7 @@ def test_renditions_are_handed_over_as_they_finish(
         events.append(f"{rendition} finished")
         images[rendition] = image
 
-    painting = studio.paint(
+    painting = painter.paint(
         content,
         [style],
         settings(),
@@ -154,7 +154,7 @@ def test_renditions_are_handed_over_as_they_finish(
 
 @pytest.mark.parametrize("error", [Cancelled("by its owner"), KeyError("a fault")])
 def test_what_a_callback_raises_passes_through(
-    studio: Studio, content: Image.Image, style: Image.Image, error: Exception
+    painter: Painter, content: Image.Image, style: Image.Image, error: Exception
 ) -> None:
     heard: list[float] = []
 
@@ -164,26 +164,26 @@ def test_what_a_callback_raises_passes_through(
             raise error
 
     with pytest.raises(type(error)) as caught:
-        studio.paint(content, [style], settings(), stop)
+        painter.paint(content, [style], settings(), stop)
 
     assert caught.value is error
     assert len(heard) == 3
 
 
 def test_each_rendition_can_come_first(
-    studio: Studio, content: Image.Image, style: Image.Image
+    painter: Painter, content: Image.Image, style: Image.Image
 ) -> None:
     for rendition in ALL:
         others = tuple(one for one in ALL if one is not rendition)
-        painting = studio.paint(content, [style], settings(renditions=(rendition, *others)))
+        painting = painter.paint(content, [style], settings(renditions=(rendition, *others)))
 
         assert list(painting.renditions) == [rendition, *others]
 
 
 def test_kept_colors_are_nearer_to_the_photo(
-    studio: Studio, content: Image.Image, style: Image.Image
+    painter: Painter, content: Image.Image, style: Image.Image
 ) -> None:
-    renditions = studio.paint(content, [style], settings()).renditions
+    renditions = painter.paint(content, [style], settings()).renditions
     photo = pixels(content.resize((64, 48)))
 
     def distance(rendition: Rendition) -> float:
@@ -194,13 +194,13 @@ def test_kept_colors_are_nearer_to_the_photo(
 
 
 def test_several_styles_differ_from_each_alone(
-    studio: Studio, content: Image.Image, style: Image.Image
+    painter: Painter, content: Image.Image, style: Image.Image
 ) -> None:
     other = style.rotate(90).convert("L")
     one = settings(renditions=(Rendition.STYLED,))
 
     results = [
-        pixels(studio.paint(content, styles, one).renditions[Rendition.STYLED])
+        pixels(painter.paint(content, styles, one).renditions[Rendition.STYLED])
         for styles in ([style], [other], [style, other])
     ]
 
@@ -235,7 +235,7 @@ def tiny(photo: Image.Image) -> Image.Image:
 @pytest.mark.parametrize("change", [one_color, black, gray, elongated, upright, tiny])
 @pytest.mark.parametrize("role", ["content", "style", "both"])
 def test_odd_pictures_are_painted(
-    studio: Studio,
+    painter: Painter,
     content: Image.Image,
     style: Image.Image,
     change: Callable[[Image.Image], Image.Image],
@@ -249,7 +249,7 @@ def test_odd_pictures_are_painted(
     # 20:1 needs the length for its short side.
     long_edge_px = 320 if max(content.size) == 640 else 64
 
-    painting = studio.paint(
+    painting = painter.paint(
         content, [style], settings(long_edge_px), lambda progress: losses.append(progress.loss)
     )
 
@@ -258,18 +258,18 @@ def test_odd_pictures_are_painted(
         assert max(image.size) == long_edge_px
 
 
-def test_one_color_painted_in_its_own_style_stays_as_it_is(studio: Studio) -> None:
+def test_one_color_painted_in_its_own_style_stays_as_it_is(painter: Painter) -> None:
     red = Image.new("RGB", (64, 64), (200, 30, 30))
 
-    for image in studio.paint(red, [red], settings()).renditions.values():
+    for image in painter.paint(red, [red], settings()).renditions.values():
         assert np.abs(pixels(image) - (200, 30, 30)).mean() < 6
 
 
-def test_a_painting_that_needs_no_work_still_ends_at_one(studio: Studio) -> None:
+def test_a_painting_that_needs_no_work_still_ends_at_one(painter: Painter) -> None:
     black = Image.new("RGB", (64, 64))
     heard: list[Progress] = []
 
-    studio.paint(black, [black], settings(), heard.append)
+    painter.paint(black, [black], settings(), heard.append)
 
     assert heard[-1].fraction == 1.0
     assert heard[-1].evaluation == heard[-1].evaluations
@@ -285,7 +285,7 @@ def test_a_painting_that_needs_no_work_still_ends_at_one(studio: Studio) -> None
     ],
 )
 def test_pictures_too_small_to_carry_a_style_are_refused(
-    studio: Studio,
+    painter: Painter,
     content_size: tuple[int, int],
     style_size: tuple[int, int],
     long_edge_px: int,
@@ -295,15 +295,15 @@ def test_pictures_too_small_to_carry_a_style_are_refused(
     content, style = Image.new("RGB", content_size), Image.new("RGB", style_size)
 
     with pytest.raises(ImageTooSmall, match=f"The {role} picture's short side") as caught:
-        studio.paint(content, [style], settings(long_edge_px))
+        painter.paint(content, [style], settings(long_edge_px))
 
     assert caught.value.short_edge_px == short_edge_px
     assert caught.value.limit_px == pyramid.MIN_EDGE_PX
 
 
-def test_a_painting_needs_a_style(studio: Studio, content: Image.Image) -> None:
+def test_a_painting_needs_a_style(painter: Painter, content: Image.Image) -> None:
     with pytest.raises(StyleMissing):
-        studio.paint(content, [], settings())
+        painter.paint(content, [], settings())
 
 
 @pytest.mark.parametrize("device", ["tpu", "cuda"])
@@ -313,7 +313,7 @@ def test_a_device_that_is_not_there_is_refused(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
     with pytest.raises(InvalidSetting, match="there is no CUDA here"):
-        Studio(device)
+        Painter(device)
 
 
 def test_paint_alone_needs_no_studio(content: Image.Image, style: Image.Image) -> None:

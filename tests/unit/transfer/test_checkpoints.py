@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from transfer.checkpoints import Checkpoint
+from transfer.engine import Progress, paint
+from transfer.errors import Cancelled, CheckpointUnusable
+from transfer.settings import Backbone, Effort, Rendition, Settings
+
+SETTINGS = Settings(
+    long_edge_px=64,
+    effort=Effort.DRAFT,
+    backbone=Backbone.COMPACT,
+    renditions=tuple(Rendition),
+)
+
+
+def pictures() -> tuple[Image.Image, Image.Image]:
+    # Smooth waves and a checkerboard: something to keep, something to imitate.
+    y, x = np.mgrid[0:64, 0:64] / 64.0
+    waves = np.stack([x, y, 0.5 + 0.5 * np.sin(9 * x)], axis=2)
+    checks = np.stack([(8 * x).astype(int) % 2, (8 * y).astype(int) % 2, 1 - x], axis=2)
+    return tuple(Image.fromarray((255 * p).astype(np.uint8)) for p in (waves, checks))
+
+
+def stopped_at(fraction: float) -> tuple[bytes, list[Rendition]]:
+    """The checkpoint of a painting that is stopped, and the renditions it had finished."""
+    content, style = pictures()
+    taken: list[bytes] = []
+    finished: list[Rendition] = []
+
+    def stop(progress: Progress) -> None:
+        if progress.fraction >= fraction:
+            taken.append(progress.checkpoint())
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        paint(content, [style], SETTINGS, stop, on_rendition=lambda kind, _: finished.append(kind))
+    return taken[0], finished
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.5, 0.95])
+def test_a_painting_goes_on_where_it_was_stopped(fraction: float) -> None:
+    content, style = pictures()
+    whole = paint(content, [style], SETTINGS)
+    checkpoint, before = stopped_at(fraction)
+    after: list[Rendition] = []
+    begun: list[float] = []
+    rest = paint(
+        content,
+        [style],
+        SETTINGS,
+        lambda progress: begun.append(progress.fraction),
+        on_rendition=lambda kind, _: after.append(kind),
+        checkpoint=checkpoint,
+    )
+    assert begun[0] == pytest.approx(fraction, abs=0.06)
+    assert begun == sorted(begun)
+    assert begun[-1] == 1.0
+    assert [*before, *after] == list(Rendition)
+    assert set(rest.renditions) == set(Rendition)
+    assert rest.evaluations < whole.evaluations
+    for kind in Rendition:
+        one = np.asarray(whole.renditions[kind], dtype=float) / 255
+        other = np.asarray(rest.renditions[kind], dtype=float) / 255
+        # The optimizer's memory is not kept, so it is the same picture only to the eye; the photo
+        # and the style are 0.4 apart.
+        assert np.abs(one - other).mean() < 0.1
+
+
+def test_a_checkpoint_survives_the_way_through_bytes() -> None:
+    image = torch.rand(1, 3, 5, 7)
+    done = {Rendition.STYLED: Image.fromarray(np.arange(60, dtype=np.uint8).reshape(4, 5, 3))}
+    read = Checkpoint.from_bytes(Checkpoint("id", 1, 2, 3, image, done).to_bytes(), "id")
+    assert (read.rendition, read.step, read.evaluations) == (1, 2, 3)
+    assert torch.equal(read.image, image)
+    assert read.finished[Rendition.STYLED].tobytes() == done[Rendition.STYLED].tobytes()
+
+
+def some_bytes() -> bytes:
+    return Checkpoint("id", 0, 0, 1, torch.zeros(1, 3, 4, 4), {}).to_bytes()
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        pytest.param(b"", "damaged", id="empty"),
+        pytest.param(b"\x05\0\0\0\0\0\0\0{}{}{", "damaged", id="no header"),
+        pytest.param(some_bytes()[:-9], "damaged", id="cut off"),
+        pytest.param(some_bytes().replace(b"checkpoint-1", b"checkpoint-0"), "version", id="old"),
+        pytest.param(some_bytes().replace(b'"id"', b'"no"'), "other pictures", id="foreign"),
+        pytest.param(
+            Checkpoint("id", 0, 0, 1, torch.full((1, 3, 4, 4), torch.nan), {}).to_bytes(),
+            "no numbers",
+            id="NaN",
+        ),
+    ],
+)
+def test_an_unusable_checkpoint_is_refused_with_the_reason(data: bytes, reason: str) -> None:
+    with pytest.raises(CheckpointUnusable, match=reason):
+        Checkpoint.from_bytes(data, "id")
+
+
+def test_a_checkpoint_fits_only_its_own_painting() -> None:
+    checkpoint, _ = stopped_at(0.1)
+    content, style = pictures()
+    with pytest.raises(CheckpointUnusable, match="other pictures or settings"):
+        paint(style, [content], SETTINGS, checkpoint=checkpoint)

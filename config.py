@@ -40,6 +40,16 @@ class Config:
     """Largest painting that can be ordered."""
     gallery_page_size: int = 24
     """Paintings on one gallery page."""
+    min_free_bytes: int = 500_000_000
+    """Room kept on the disk: below this, uploads and paintings are refused."""
+    max_open_paintings: int = 50
+    """Queued and running paintings of one person."""
+    max_pictures: int = 2000
+    """Uploads kept of one person."""
+    max_painting_minutes: int = 120
+    """One attempt may take this long; 0: no limit."""
+    max_memory_bytes: int = 0
+    """A worker's private memory; 0: no limit."""
     trash_days: int = 30
     """Paintings in the trash are removed for good after this many days."""
     threads: int = 0
@@ -62,9 +72,7 @@ class Config:
         instance_dir = Path(
             environ.get("PIC2PAINT_INSTANCE") or PROJECT_ROOT / "instance"
         ).resolve()
-        redis_url = environ.get("REDIS_URL", "")
-        if not redis_url:
-            raise ConfigError("REDIS_URL is not set; `make run` starts a Redis and sets it.")
+        redis_url = environ.get("REDIS_URL") or _private_redis_url(instance_dir)
         return cls(
             secret_key=_secret_key(environ, instance_dir),
             instance_dir=instance_dir,
@@ -82,6 +90,19 @@ class Config:
             max_long_edge_px=_whole_number(
                 environ, "PIC2PAINT_MAX_LONG_EDGE_PX", cls.max_long_edge_px, least=128
             ),
+            min_free_bytes=_whole_number(environ, "PIC2PAINT_MIN_FREE_BYTES", cls.min_free_bytes),
+            max_open_paintings=_whole_number(
+                environ, "PIC2PAINT_MAX_OPEN_PAINTINGS", cls.max_open_paintings, least=1
+            ),
+            max_pictures=_whole_number(
+                environ, "PIC2PAINT_MAX_PICTURES", cls.max_pictures, least=1
+            ),
+            max_painting_minutes=_whole_number(
+                environ, "PIC2PAINT_MAX_PAINTING_MINUTES", cls.max_painting_minutes
+            ),
+            max_memory_bytes=_whole_number(
+                environ, "PIC2PAINT_MAX_MEMORY_BYTES", cls.max_memory_bytes
+            ),
             trash_days=_whole_number(environ, "PIC2PAINT_TRASH_DAYS", cls.trash_days, least=1),
             threads=_whole_number(environ, "PIC2PAINT_THREADS", cls.threads),
         )
@@ -90,6 +111,20 @@ class Config:
 def secret_key_file(instance_dir: Path) -> Path:
     """Where the start command keeps the secret key that it made."""
     return instance_dir / "secret_key"
+
+
+def redis_url_file(instance_dir: Path) -> Path:
+    """Where the start command notes the queue, for commands that are typed while the site runs."""
+    return instance_dir / "run" / "redis_url"
+
+
+def _private_redis_url(instance_dir: Path) -> str:
+    try:
+        return redis_url_file(instance_dir).read_text().strip()
+    except OSError:
+        raise ConfigError(
+            "REDIS_URL is not set, and no site runs here; `make run` starts a Redis and sets it."
+        ) from None
 
 
 def read_secret_key(instance_dir: Path) -> str:

@@ -2,25 +2,31 @@
 
 import contextlib
 import fcntl
-import http.client
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TextIO
 
-from config import PROJECT_ROOT, SECRET_KEY_MIN_CHARS, Config, ConfigError, secret_key_file
+from config import (
+    PROJECT_ROOT,
+    SECRET_KEY_MIN_CHARS,
+    Config,
+    ConfigError,
+    redis_url_file,
+    secret_key_file,
+)
 from deploy import redis_server
+from deploy.address import Address, check_free, read_address, serves
 from deploy.errors import StartError
 from deploy.supervision import Places, Program, Supervisor
+from deploy.upkeep import Upkeep
 
 WEB_PROCESSES = 2
 WEB_THREADS = 4
@@ -34,29 +40,6 @@ MAX_SOCKET_PATH_BYTES = 90
 
 class StopRequested(BaseException):
     """Ctrl-C, or another signal that asks to stop."""
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where the site listens."""
-
-    host: str
-    port: int
-
-    @property
-    def reachable_host(self) -> str:
-        """A host to open in a browser: nobody can connect to "every address"."""
-        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
-
-    @property
-    def url(self) -> str:
-        """What to type into a browser."""
-        return f"http://{_bracketed(self.reachable_host)}:{self.port}"
-
-    @property
-    def bind(self) -> str:
-        """What gunicorn listens on."""
-        return f"{_bracketed(self.host)}:{self.port}"
 
 
 def main() -> int:
@@ -110,14 +93,16 @@ def run(environ: Mapping[str, str]) -> NoReturn:
             "REDIS_URL": redis_url,
             "PYTHONUNBUFFERED": "1",
         }
+        redis_url_file(instance_dir).write_text(redis_url)
         Config.from_env(environ)  # says now what web and worker would only say in their logs
         migrate(environ, places.log("migrate"))
         supervisor = stack.enter_context(Supervisor(places, programs, environ, lock))
         bring_up(supervisor, places, redis_url, address)
         print(f"Pic2Paint is running at {address.url} (stop with Ctrl-C)", flush=True)
+        upkeep = Upkeep(supervisor, places.log)
         while True:
             time.sleep(WATCH_INTERVAL_S)
-            check_states(supervisor, places, {"FATAL"})
+            upkeep.look(supervisor.states())
 
 
 def web(address: Address, run_dir: Path) -> Program:
@@ -164,18 +149,6 @@ def own_redis(redis_socket: Path, data_dir: Path) -> Program:
     )
 
 
-def read_address(environ: Mapping[str, str]) -> Address:
-    """Where HOST and PORT say to listen.
-
-    Raises:
-        StartError: if PORT is no port.
-    """
-    text = environ.get("PORT") or "8000"
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
-        raise StartError(f"PORT must be a whole number from 1 to 65535, not {text!r}.")
-    return Address(environ.get("HOST") or "127.0.0.1", int(text))
-
-
 def read_instance_dir(environ: Mapping[str, str]) -> Path:
     """The instance folder that the settings name, before what we put into it is there.
 
@@ -197,7 +170,10 @@ def make_folders(instance_dir: Path) -> None:
     """
     try:
         for folder in (instance_dir, *(instance_dir / name for name in ("logs", "run", "redis"))):
+            missing = [above for above in (folder, *folder.parents) if not above.exists()]
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for made in (folder, *missing):
+                _sync(made.parent)
             # Asked by writing: permission bits say nothing about root, full or read-only disks.
             with tempfile.TemporaryFile(dir=folder) as probe:
                 probe.write(b"?")
@@ -249,29 +225,9 @@ def make_secret_key(instance_dir: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         Path(file.name).rename(path)
+        _sync(instance_dir)
     except OSError as error:
         raise _unusable(instance_dir, error) from None
-
-
-def check_free(address: Address) -> None:
-    """Return if the site can listen there.
-
-    Raises:
-        StartError: if it cannot.
-    """
-    try:
-        family, kind, protocol, _, place = socket.getaddrinfo(
-            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(place)
-            probe.listen()
-    except OSError as error:
-        raise StartError(
-            f"Cannot listen on {address.bind}: {error.strerror}. "
-            "Choose another: make run PORT=8001, or HOST=..."
-        ) from None
 
 
 @contextlib.contextmanager
@@ -324,7 +280,7 @@ def bring_up(supervisor: Supervisor, places: Places, redis_url: str, address: Ad
     supervisor.start("worker")
     while not (
         all(state == "RUNNING" for state in check_states(supervisor, places, failed).values())
-        and _serves(address)
+        and serves(address)
     ):
         _wait(deadline, f"The site did not come up; see the logs in {places.logs_dir}")
 
@@ -340,18 +296,6 @@ def check_states(supervisor: Supervisor, places: Places, failed: set[str]) -> di
         if state in failed:
             raise StartError(f"The {name} process does not stay up; see {places.log(name)}")
     return states
-
-
-def _serves(address: Address) -> bool:
-    """Whether the first page is answered, if only by sending us elsewhere."""
-    connection = http.client.HTTPConnection(address.reachable_host, address.port, timeout=10)
-    try:
-        connection.request("GET", "/")
-        return connection.getresponse().status < 500
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 def _answers_ping(redis_url: str) -> bool:
@@ -378,12 +322,19 @@ def _is_alive(process_id: str) -> bool:
     return True
 
 
+def _sync(folder: Path) -> None:
+    """Make the entries of a folder survive a power cut."""
+    # A folder that we may write to but not list cannot be opened, nor synced.
+    with contextlib.suppress(PermissionError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def _fits(folder: Path) -> bool:
     return len(os.fsencode(folder / "supervisor.sock")) <= MAX_SOCKET_PATH_BYTES
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 def _unusable(instance_dir: Path, error: OSError) -> StartError:

@@ -8,11 +8,12 @@ import pytest
 
 from config import ConfigError, read_secret_key, secret_key_file
 from deploy import start
+from deploy.address import read_address
 from deploy.errors import StartError
 
 
 def test_address_has_defaults() -> None:
-    address = start.read_address({})
+    address = read_address({})
 
     assert address.url == "http://127.0.0.1:8000"
     assert address.bind == "127.0.0.1:8000"
@@ -27,7 +28,7 @@ def test_address_has_defaults() -> None:
     ],
 )
 def test_address_can_be_opened_in_a_browser(host: str, bind: str, url: str) -> None:
-    address = start.read_address({"HOST": host, "PORT": "80"})
+    address = read_address({"HOST": host, "PORT": "80"})
 
     assert (address.bind, address.url) == (bind, url)
 
@@ -35,7 +36,7 @@ def test_address_can_be_opened_in_a_browser(host: str, bind: str, url: str) -> N
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "8000.0", "http", "٣", " 80"])
 def test_port_must_be_one(port: str) -> None:
     with pytest.raises(StartError, match="PORT must be"):
-        start.read_address({"PORT": port})
+        read_address({"PORT": port})
 
 
 def test_unusable_setting_is_said_before_anything_is_made(tmp_path: Path) -> None:
@@ -59,6 +60,22 @@ def test_instance_folder_that_exists_keeps_its_mode(tmp_path: Path) -> None:
     start.make_folders(tmp_path)
 
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+
+
+def test_a_new_instance_survives_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_ino))
+    instance_dir = tmp_path / "deep" / "instance"
+
+    start.make_folders(instance_dir)
+    assert {tmp_path.stat().st_ino, instance_dir.parent.stat().st_ino} <= set(synced)
+
+    synced.clear()
+    start.make_secret_key(instance_dir)
+    key = secret_key_file(instance_dir)
+    assert synced == [key.stat().st_ino, instance_dir.stat().st_ino]
 
 
 def test_secret_key_is_private_and_stays(tmp_path: Path) -> None:

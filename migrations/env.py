@@ -1,5 +1,8 @@
 """How Alembic reaches the application's database; `flask db ...` runs this file."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from alembic import context
 from flask import current_app
 from sqlalchemy import Connection, types
@@ -24,7 +27,29 @@ def run(connection: Connection) -> None:
         context.run_migrations()
 
 
+@contextmanager
+def foreign_keys_off(connection: Connection) -> Iterator[None]:
+    """On SQLite, let tables be rebuilt without deleting what refers to them.
+
+    A column is dropped there by copying the table and dropping the old one, and dropping a table
+    deletes its rows first, which with foreign keys on takes along whatever cascades from them.
+    """
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    # Below SQLAlchemy, since the pragma has no effect inside a transaction.
+    driver = connection.connection.dbapi_connection
+    driver.execute("PRAGMA foreign_keys = OFF")
+    try:
+        yield
+        broken = driver.execute("PRAGMA foreign_key_check").fetchall()
+    finally:
+        driver.execute("PRAGMA foreign_keys = ON")
+    if broken:
+        raise SystemExit(f"After the migration some rows refer to nothing: {broken[:5]}")
+
+
 if context.is_offline_mode():
     raise SystemExit("Migrations here need a database: leave out --sql.")
-with db.engine.connect() as engine_connection:
+with db.engine.connect() as engine_connection, foreign_keys_off(engine_connection):
     run(engine_connection)

@@ -6,14 +6,10 @@ const POLL_EVERY_MS = 1000;
 const SLOWEST_MS = 8000;
 const title = document.title;
 
-function showLine(ahead) {
+function showLine(sentence) {
+  // Absent where the server says something more important (no worker, no queue, stopping).
   const line = part("line");
-  // The server's sentence stays where it says more (no worker, no queue).
-  if (!line || !/in line|ahead of yours/.test(line.textContent)) return;
-  line.textContent =
-    ahead === 0 ? "It is next in line."
-    : ahead === 1 ? "One painting is ahead of yours."
-    : `${ahead} paintings are ahead of yours.`;
+  if (line && line.textContent && sentence && line.textContent !== sentence) line.textContent = sentence;
 }
 
 function showPreview(address) {
@@ -47,8 +43,8 @@ async function follow(delay = POLL_EVERY_MS) {
       location.reload();
       return;
     }
-    if (status.state === "queued") showLine(status.ahead);
-    else {
+    showLine(status.line);
+    if (status.state === "running") {
       showProgress(status.progress);
       showPreview(status.preview);
     }

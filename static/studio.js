@@ -40,6 +40,30 @@ function showEasel() {
     caption = `Your painting, ${size[0]} × ${size[1]} px`;
   }
   byRole("result-caption").textContent = caption;
+  showForecast(content);
+}
+
+let forecastTimer = 0;
+function showForecast(content) {
+  clearTimeout(forecastTimer);
+  // Sliders fire often; one question after they rest is enough.
+  forecastTimer = setTimeout(async () => {
+    const asked = new URLSearchParams({
+      width: content?.dataset.width ?? 3,
+      height: content?.dataset.height ?? 2,
+    });
+    for (const name of ["long_edge_px", "strength", "effort", "colors", "backbone", "seed"]) {
+      asked.set(name, form.elements[name].value);
+    }
+    try {
+      const answer = await fetch(`${form.dataset.forecast}?${asked}`, {
+        headers: { Accept: "application/json" },
+      });
+      if (answer.ok) byRole("forecast").textContent = (await answer.json()).text;
+    } catch {
+      // Without an answer the last forecast stays.
+    }
+  }, 300);
 }
 
 function showError(role, sentence) {

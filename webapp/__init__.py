@@ -4,10 +4,11 @@ import os
 from datetime import timedelta
 
 from flask import Flask, request
+from flask.cli import NoAppException
 from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from config import PROJECT_ROOT, Config
+from config import PROJECT_ROOT, Config, ConfigError
 from webapp import (
     access,
     accounts,
@@ -15,6 +16,7 @@ from webapp import (
     cli,
     errors,
     gallery,
+    health,
     media,
     painting,
     pictures,
@@ -34,10 +36,13 @@ def create_app(config: Config | None = None) -> Flask:
         config: its settings; read from the environment if not given.
 
     Raises:
-        ConfigError: if the environment lacks something.
+        NoAppException: if the environment lacks something; `flask` shows it as one sentence.
     """
     if config is None:
-        config = Config.from_env(os.environ)
+        try:
+            config = Config.from_env(os.environ)
+        except ConfigError as error:
+            raise NoAppException(str(error)) from error
     app = Flask(
         __name__,
         template_folder=str(PROJECT_ROOT / "templates"),
@@ -85,7 +90,8 @@ def create_app(config: Config | None = None) -> Flask:
     security.init_app(app, is_https=config.is_https)
     errors.init_app(app)
     cli.init_app(app)
-    for module in (accounts, admin, gallery, media, painting, pictures, studio, trash):
+    health.init_app()
+    for module in (accounts, admin, gallery, health, media, painting, pictures, studio, trash):
         app.register_blueprint(module.bp)
     with app.app_context():
         configure_sqlite(db.engine)

@@ -2,20 +2,27 @@
 
 import logging
 import os
+import resource
+import sys
+from pathlib import Path
 
 import click
 from flask import Flask, current_app
+from flask.cli import with_appcontext
 
+from webapp import health, schedule
+from webapp.backup import BackupFailed, back_up
 from webapp.trash import empty_old
 
 
 def init_app(app: Flask) -> None:
     """Add the commands."""
-    app.cli.add_command(worker)
-    app.cli.add_command(purge)
+    for command in (worker, pause, resume, status, purge, backup):
+        app.cli.add_command(command)
 
 
 @click.command()
+@with_appcontext
 def worker() -> None:
     """Paint: take tickets until told to stop. One per device."""
     # Threads that wait for each other spin by default. On a machine that has other things to do
@@ -28,11 +35,70 @@ def worker() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    limit = current_app.config["PIC2PAINT"].max_memory_bytes
+    if limit:
+        # Private memory only: what torch merely maps does not count.
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     jobs.warm_up()
     run(current_app._get_current_object())  # type: ignore[attr-defined]
 
 
 @click.command()
+@with_appcontext
+def pause() -> None:
+    """Take no new paintings; running ones go on, new orders wait."""
+    schedule.set_paused(paused=True)
+    click.echo("Paused. `flask --app webapp resume` goes on.")
+
+
+@click.command()
+@with_appcontext
+def resume() -> None:
+    """Take new paintings again."""
+    schedule.set_paused(paused=False)
+    click.echo("Going on.")
+
+
+@click.command()
+@with_appcontext
+def status() -> None:
+    """Tell how the site stands; exit status 1 if something needs the owner."""
+    report = health.examine()
+    for name, finding in report.findings.items():
+        click.echo(f"{name:10} {finding}")
+    if not report.is_well:
+        sys.exit(1)
+
+
+@click.command()
+@with_appcontext
 def purge() -> None:
     """Remove paintings that have been in the trash for long."""
     click.echo(f"{empty_old()} paintings removed.")
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@with_appcontext
+def backup(folder: Path) -> None:
+    """Copy everything that must survive into FOLDER, while the site runs.
+
+    FOLDER must not exist, or be empty. To restore, use it as the instance folder:
+    `PIC2PAINT_INSTANCE=FOLDER make run`.
+    """
+    try:
+        made = back_up(folder)
+    except BackupFailed as failure:
+        click.echo(failure, err=True)
+        sys.exit(1)
+    click.echo(
+        f"{made.pictures} pictures and {made.paintings} paintings are in {folder} "
+        f"({made.files} files, {made.size_bytes / 1e6:.1f} MB with the database)."
+    )
+    if made.missing:
+        click.echo(
+            f"{len(made.missing)} files that the database names were gone before: "
+            f"{made.missing[0]}{' and others' if len(made.missing) > 1 else ''}.",
+            err=True,
+        )
+        sys.exit(1)

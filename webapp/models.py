@@ -186,7 +186,13 @@ class Painting(Base):
 
     attempt_id: Mapped[str | None] = mapped_column(String(32))
     """The attempt that may write to this row; every write of a worker names it."""
-    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    beat: Mapped[int] = mapped_column(default=0)
+    """Counts signs of life of the attempt. Others watch whether it moves, by their own monotonic
+    clocks: a lease with an end in wall-clock time would break when the clock is set."""
+    checkpoint_id: Mapped[str | None] = mapped_column(String(32))
+    """The attempt whose checkpoint the next one goes on from."""
+    resumed_at_progress: Mapped[float] = mapped_column(default=0.0)
+    """Where the latest attempt began: its own pace is reckoned from there."""
     interruptions: Mapped[int] = mapped_column(default=0)
     """Attempts in a row that ended with their worker's death."""
 
@@ -279,3 +285,26 @@ class Attempt(Base):
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
     """Indexed: the scheduler adds up the last hours only."""
     outcome: Mapped[str | None] = mapped_column(String(16))
+    is_resumed: Mapped[bool] = mapped_column(default=False)
+    """It went on from a checkpoint, so its time tells nothing of a whole painting's."""
+
+
+class WorkerSign(Base):
+    """A worker's last sign of life; kept a day after it ended, for the owner to see."""
+
+    __tablename__ = "worker_sign"
+
+    name: Mapped[str] = mapped_column(String(80), primary_key=True)
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    is_gone: Mapped[bool] = mapped_column(default=False)
+    """It said good-bye."""
+
+
+class SiteSwitch(Base):
+    """Something the owner has switched on for all processes at once, such as a pause."""
+
+    __tablename__ = "site_switch"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    since: Mapped[datetime] = mapped_column(UtcDateTime, default=now)

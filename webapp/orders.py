@@ -3,8 +3,9 @@
 from sqlalchemy import update
 from sqlalchemy.engine import CursorResult
 
+from webapp import leftovers
 from webapp.extensions import writing
-from webapp.models import Painting, State, now
+from webapp.models import Painting, PaintingStyle, State, new_public_id, now
 
 _FINAL = [state for state in State if state.is_final]
 
@@ -16,7 +17,10 @@ def cancel(painting: Painting) -> bool:
         True if a worker has it and will stop at its next evaluation; False if it is over at
         once, or was over already.
     """
+    painting_id, public_id = painting.id, painting.public_id
     if _change(painting, [State.QUEUED], state=State.CANCELLED, finished_at=now()):
+        # Of an earlier attempt that was interrupted or handed back.
+        leftovers.clear(painting_id, public_id)
         return False
     return _change(painting, [State.RUNNING], is_cancel_requested=True)
 
@@ -34,9 +38,33 @@ def retry(painting: Painting) -> bool:
         # The last attempt's preview was deleted when it ended.
         preview_version=0,
         interruptions=0,
+        checkpoint_id=None,
         is_cancel_requested=False,
         trashed_at=None,
     )
+
+
+def again(painting: Painting) -> str:
+    """Order the same once more; the public id of the new painting."""
+    copied = {
+        name: getattr(painting, name)
+        for name in (
+            *("owner_id", "content_id", "long_edge_px", "strength"),
+            *("effort", "backbone", "colors", "seed"),
+        )
+    }
+    style_ids = [link.picture_id for link in painting.style_links]
+    with writing() as database:
+        copy = Painting(
+            form_token=new_public_id(),
+            style_links=[
+                PaintingStyle(position=position, picture_id=style_id)
+                for position, style_id in enumerate(style_ids)
+            ],
+            **copied,
+        )
+        database.add(copy)
+    return copy.public_id
 
 
 def move_to_trash(painting: Painting) -> bool:

@@ -4,9 +4,10 @@ from flask import Blueprint, flash, jsonify, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
 from transfer.settings import Rendition
-from webapp import orders, queue, schedule
+from webapp import forecast, limits, orders, queue, schedule, watch
 from webapp.access import get_painting, login_required
-from webapp.models import Painting, Picture, RenditionFile, State
+from webapp.limits import LimitReached
+from webapp.models import Painting, RenditionFile, State
 
 bp = Blueprint("painting", __name__, url_prefix="/paintings/<public_id>")
 
@@ -27,22 +28,39 @@ def rendition_note(kind: str) -> str:
     return RENDITION_LABELS[Rendition(kind)][1]
 
 
+def line_text(painting: Painting) -> str:
+    """Where a queued or running painting stands, and how long it will take, in a sentence."""
+    outlook = forecast.outlook(painting)
+    rest = forecast.in_words(outlook.painting_s)
+    if State(painting.state) is State.RUNNING:
+        return f"Done in {rest}."
+    place = (
+        "It is next in line"
+        if outlook.ahead == 0
+        else "One painting is ahead of yours"
+        if outlook.ahead == 1
+        else f"{outlook.ahead} paintings are ahead of yours"
+    )
+    wait = f", its turn comes in {forecast.in_words(outlook.wait_s)}" if outlook.wait_s else ""
+    return f"{place}{wait}; painting it then takes {rest}."
+
+
 def canvas_size(painting: Painting) -> tuple[int, int]:
     """Width and height that the painting has or will have, px: pages reserve the place."""
     cover = painting.cover
     # Stopped early and tried again, it has a cover that is smaller than what is to come.
     if cover is not None and State(painting.state).is_final:
         return cover.width, cover.height
-    picture: Picture = painting.content
-    scale = painting.long_edge_px / max(picture.width, picture.height)
-    return max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    height, width = forecast.painting_size(painting)
+    return width, height
 
 
 def shown_renditions(painting: Painting) -> list[RenditionFile]:
-    """What its page shows: while it is being painted, nothing of an earlier attempt."""
+    """What its page shows: while it is being painted, nothing that is to be painted anew."""
     if State(painting.state).is_final:
         return painting.renditions
-    return [made for made in painting.renditions if made.attempt_id == painting.attempt_id]
+    # What an interrupted attempt had finished stays; what was stopped unfinished does not.
+    return [made for made in painting.renditions if not made.is_unfinished]
 
 
 @bp.get("")
@@ -54,9 +72,10 @@ def show(public_id: str) -> str:
     return render_template(
         f"painting/{state.value}.html",
         painting=painting,
-        ahead=schedule.ahead_of(painting) if state is State.QUEUED else 0,
+        line=None if state.is_final else line_text(painting),
         is_queue_reachable=state is not State.QUEUED or queue.is_reachable(),
-        has_worker=state is not State.QUEUED or queue.has_worker(),
+        has_worker=state is not State.QUEUED or bool(watch.living_workers()),
+        is_paused=state is State.QUEUED and schedule.is_paused(),
     )
 
 
@@ -69,7 +88,8 @@ def status(public_id: str) -> Response:
     return jsonify(
         state=state.value,
         progress=painting.progress,
-        ahead=schedule.ahead_of(painting) if state is State.QUEUED else 0,
+        ahead=forecast.outlook(painting).ahead if state is State.QUEUED else 0,
+        line=None if state.is_final else line_text(painting),
         preview=_preview_url(painting),
         renditions=[_rendition_data(painting, made) for made in shown_renditions(painting)],
     )
@@ -90,9 +110,30 @@ def cancel(public_id: str) -> Response:
 def retry(public_id: str) -> Response:
     """Queue a failed or cancelled painting again."""
     painting = get_painting(public_id)
+    try:
+        limits.check_order()
+    except LimitReached as reached:
+        flash(str(reached))
+        return _back(public_id)
     if orders.retry(painting) and not queue.offer_ticket():
         flash("It waits until the queue can be reached again.")
     return _back(public_id)
+
+
+@bp.post("/again")
+@login_required
+def again(public_id: str) -> Response:
+    """Order the same once more."""
+    painting = get_painting(public_id)
+    try:
+        limits.check_order()
+    except LimitReached as reached:
+        flash(str(reached))
+        return _back(public_id)
+    copy_id = orders.again(painting)
+    if not queue.offer_ticket():
+        flash("It waits until the queue can be reached again.")
+    return _back(copy_id)
 
 
 @bp.post("/trash")

@@ -10,10 +10,11 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response
 
 from config import Config
-from webapp import intake, samples
+from webapp import intake, limits, samples
 from webapp.access import find_picture, login_required
 from webapp.extensions import db, limiter, writing
 from webapp.intake import Upload, UploadRefused
+from webapp.limits import LimitReached
 from webapp.models import Picture, new_public_id, now
 from webapp.storage import Storage
 
@@ -112,8 +113,9 @@ def upload() -> Response | tuple[Response, int]:
     if file is None or role not in {"content", "style"}:
         abort(400)
     try:
+        limits.check_upload()
         admitted = admit_file(file)
-    except UploadRefused as refusal:
+    except (UploadRefused, LimitReached) as refusal:
         return jsonify(error=str(refusal)), refusal.status
     picture = keep(admitted, is_style=role == "style")
     return jsonify(

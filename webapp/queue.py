@@ -9,9 +9,8 @@ from typing import Any
 
 from flask import current_app
 from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
-from rq import Queue, Worker
+from redis.exceptions import RedisError
+from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
@@ -22,7 +21,8 @@ _FAILURE_TTL_S = 3600
 """How long RQ remembers a ticket whose worker died; only a reader of logs looks there."""
 _CONNECT_TIMEOUT_S = 2.0
 
-QueueUnreachable = (RedisConnectionError, RedisTimeoutError)
+QueueUnreachable = RedisError
+"""Away, silent, or taking nothing because its memory or its disk is full: tickets wait."""
 
 
 class TicketRefused(Exception):
@@ -106,14 +106,6 @@ def is_reachable() -> bool:
         return bool(_connection().ping())
     except QueueUnreachable:
         return False
-
-
-def has_worker() -> bool:
-    """Whether a worker is listening; True if that cannot be asked."""
-    try:
-        return Worker.count(queue=ticket_queue(_connection())) > 0
-    except QueueUnreachable:
-        return True
 
 
 def _connection() -> Redis:

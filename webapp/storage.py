@@ -4,6 +4,7 @@ import os
 import re
 import secrets
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from transfer.settings import Rendition
@@ -11,18 +12,28 @@ from transfer.settings import Rendition
 THUMBNAIL_EDGES_PX = (320, 640, 1280)
 """Long edges of the thumbnails: a phone's column, a wall on a sharp screen, a full page."""
 
+_CHECKPOINT = "checkpoint-"
+_MAX_REMEMBERED = 10_000
+"""Folders of which one process remembers that they last; beyond it begins anew."""
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class DiskFull(OSError):
+    """The room that is to be kept free is all that is left."""
 
 
 class Storage:
     """Files under one folder.
 
     A file appears under its name whole or not at all: it is written beside its place, synced,
-    and renamed. Names are made of ids that the database made; anything else is refused.
+    and renamed. Once `write` has returned, the file survives a power cut, and so do the folders
+    above it. Names are made of ids that the database made; anything else is refused.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._lasting: set[Path] = set()
+        """Folders whose entries this process has synced."""
 
     def picture(self, picture_id: str) -> Path:
         """An upload as intake left it (JPEG)."""
@@ -35,6 +46,34 @@ class Storage:
     def preview(self, painting_id: str) -> Path:
         """The latest look at a painting that is being painted (JPEG)."""
         return self._folder("paintings", painting_id) / "preview.jpg"
+
+    def checkpoint(self, painting_id: str, attempt_id: str) -> Path:
+        """Where an attempt keeps what the next one needs to go on."""
+        folder = self._folder("paintings", painting_id)
+        return folder / f"{_CHECKPOINT}{_checked(attempt_id)}"
+
+    def read_checkpoint(self, painting_id: str, attempt_id: str | None) -> bytes | None:
+        """The checkpoint of an attempt; None if it has left none."""
+        if attempt_id is None:
+            return None
+        try:
+            return self.checkpoint(painting_id, attempt_id).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def free_bytes(self) -> int:
+        """Room left on the disk."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        return shutil.disk_usage(self.root).free
+
+    def refuse_if_full(self, min_free_bytes: int) -> None:
+        """Keep some room, so that the database and the queue can go on.
+
+        Raises:
+            DiskFull: if less is free.
+        """
+        if self.free_bytes() < min_free_bytes:
+            raise DiskFull(f"less than {min_free_bytes} bytes are free")
 
     def rendition(self, painting_id: str, kind: Rendition, attempt_id: str) -> Path:
         """A rendition at full size (PNG)."""
@@ -57,7 +96,7 @@ class Storage:
             OSError: if the disk is full or the folder cannot be written; nothing is left behind.
         """
         self._refuse_outside(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._make_lasting(path.parent)
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
         try:
             with temporary.open("wb") as file:
@@ -68,11 +107,7 @@ class Storage:
         except OSError:
             temporary.unlink(missing_ok=True)
             raise
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _sync(path.parent)
 
     def remove_picture(self, picture_id: str) -> None:
         """Delete an upload and its thumbnail; nothing happens if they are gone."""
@@ -82,22 +117,57 @@ class Storage:
         """Delete everything that was painted for one painting."""
         shutil.rmtree(self._folder("paintings", painting_id), ignore_errors=True)
 
-    def keep_only(self, painting_id: str, attempt_ids: set[str]) -> None:
-        """Delete a painting's preview, half-written files and renditions of other attempts."""
+    def keep_only(self, painting_id: str, renditions: Iterable[tuple[str, str]]) -> None:
+        """Delete all that is none of these renditions: previews, checkpoints, leftovers.
+
+        Args:
+            painting_id: whose folder it is; it need not be there.
+            renditions: kind and attempt of each. One attempt's name is not enough: it may have
+                listed one rendition and died while it wrote another.
+        """
+        stems = tuple(f"{kind}-{attempt_id}" for kind, attempt_id in renditions)
         folder = self._folder("paintings", painting_id)
         if not folder.is_dir():
             return
         for path in folder.iterdir():
-            if path.suffix == ".part" or not any(name in path.name for name in attempt_ids):
+            if not path.name.startswith(stems):
                 path.unlink(missing_ok=True)
 
     def _folder(self, kind: str, public_id: str) -> Path:
         # Two levels, so that no folder holds more than a few thousand entries.
         return self.root / kind / _checked(public_id)[:2] / public_id
 
+    def _make_lasting(self, folder: Path) -> None:
+        """Make a folder below the root, and what is missing above it, to survive a power cut.
+
+        A folder that is there already may be another process's, which has not synced it yet or
+        was killed before it could: only what was synced here is known to last. Syncing all of
+        them at each write would be simpler, but costs 14 ms on a disk where the write costs 8.
+        """
+        if folder in self._lasting and folder.is_dir():
+            return
+        if folder == self.root:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+        else:
+            self._make_lasting(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync(folder.parent)
+        if len(self._lasting) >= _MAX_REMEMBERED:
+            self._lasting.clear()
+        self._lasting.add(folder)
+
     def _refuse_outside(self, path: Path) -> None:
         if not path.resolve().is_relative_to(self.root.resolve()):
             raise ValueError(f"{path} is outside the storage folder")
+
+
+def _sync(folder: Path) -> None:
+    """Make the entries of a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _checked(name: str) -> str:

@@ -9,6 +9,7 @@ from flask import (
     current_app,
     flash,
     g,
+    jsonify,
     redirect,
     render_template,
     request,
@@ -23,10 +24,11 @@ from wtforms import HiddenField, IntegerField, IntegerRangeField, RadioField, Se
 from wtforms.validators import InputRequired, NumberRange
 
 from transfer.settings import Backbone, Effort, Rendition, Settings
-from webapp import queue, samples
+from webapp import forecast, limits, queue, samples
 from webapp.access import find_picture, login_required
 from webapp.extensions import db, limiter, writing
 from webapp.intake import Upload, UploadRefused
+from webapp.limits import LimitReached
 from webapp.models import Painting, PaintingStyle, Picture
 from webapp.pictures import admit_choice, admit_file, keep, mark_used, shelf
 
@@ -145,23 +147,38 @@ def index() -> str:
     return _page(form, content, styles)
 
 
+@bp.get("/forecast")
+@login_required
+def show_forecast() -> Response | tuple[Response, int]:
+    """How long a painting of these settings would take, and the wait before it."""
+    form = StudioForm(formdata=request.args, meta={"csrf": False})
+    _set_sizes(form)
+    # Of the picture; only its shape matters.
+    width, height = request.args.get("width", 0, int), request.args.get("height", 0, int)
+    if not form.validate() or not 0 < min(width, height) <= max(width, height) < 10**6:
+        return jsonify(error="These settings cannot be painted."), 422
+    return jsonify(text=_forecast_text(form, width, height))
+
+
 @bp.post("")
 @login_required
 @limiter.limit("120 per hour")
 def order() -> Response | tuple[str, int]:
     """Place an order: one painting, however often the same form is sent."""
     form = _form()
+    chosen = request.form.get("content", ""), request.form.getlist("styles")
+    try:
+        limits.check_order()
+        if request.files:
+            limits.check_upload()
+    except LimitReached as reached:
+        form.validate()
+        return _page(form, *chosen, limit=str(reached)), reached.status
     content, styles = _read_content(), _read_styles()
     is_valid = form.validate_on_submit()
     if not is_valid or content.errors or styles.errors:
         is_too_large = 413 in {content.status, styles.status}
-        page = _page(
-            form,
-            request.form.get("content", ""),
-            request.form.getlist("styles"),
-            content.errors,
-            styles.errors,
-        )
+        page = _page(form, *chosen, content.errors, styles.errors)
         return page, 413 if is_too_large else 422
     painting, is_new = _place(form, content.kept()[0], styles.kept())
     if is_new and not queue.offer_ticket():
@@ -176,6 +193,25 @@ def on_too_large(_error: RequestEntityTooLarge) -> tuple[str, int]:
     limit_mb = current_app.config["PIC2PAINT"].max_upload_bytes / 1e6
     sentence = f"Each file may have at most {limit_mb:.0f} MB. Choose smaller pictures."
     return _page(StudioForm(formdata=None), "", [], [sentence], []), 413
+
+
+def _forecast_text(form: StudioForm, width: int, height: int) -> str:
+    """This painting's time and the wait before it, apart."""
+    long_edge_px = form.long_edge_px.data
+    scale = long_edge_px / max(width, height)
+    settings = Settings(
+        long_edge_px=long_edge_px,
+        effort=Effort(form.effort.data),
+        backbone=Backbone(form.backbone.data),
+        renditions=COLOR_CHOICES[form.colors.data][1],
+    )
+    outlook = forecast.outlook_for(
+        g.user.id, settings, max(1, round(height * scale)), max(1, round(width * scale))
+    )
+    painting = f"Painting it takes {forecast.in_words(outlook.painting_s)}"
+    if outlook.wait_s < 1:
+        return f"{painting}; it begins at once."
+    return f"{painting}; its turn comes in {forecast.in_words(outlook.wait_s)}."
 
 
 def _form() -> StudioForm:
@@ -274,6 +310,7 @@ def _page(
     styles: Sequence[str],
     content_errors: Sequence[str] = (),
     style_errors: Sequence[str] = (),
+    limit: str | None = None,
 ) -> str:
     _set_sizes(form)
     form.form_token.data = form.form_token.data or secrets.token_urlsafe(16)
@@ -291,5 +328,12 @@ def _page(
         samples=samples,
         max_styles=MAX_STYLES,
         effort_notes={effort.value: note for effort, (_, note) in EFFORT_LABELS.items()},
+        limit=limit,
+        forecast_text="" if form.errors else _forecast_text(form, *_shape(chosen_content)),
         max_upload_mb=current_app.config["PIC2PAINT"].max_upload_bytes // 1_000_000,
     )
+
+
+def _shape(chosen: Sequence[Picture]) -> tuple[int, int]:
+    """Width and height of the chosen photo; of a usual one if none is chosen."""
+    return (chosen[0].width, chosen[0].height) if chosen else (3, 2)

@@ -2,6 +2,8 @@
 
 import logging
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from flask import Flask
@@ -15,7 +17,7 @@ from rq.queue import Queue
 from rq.serializers import JSONSerializer
 from sqlalchemy.exc import OperationalError
 
-from webapp import jobs, schedule
+from webapp import jobs, watch
 from webapp.queue import QueueUnreachable, Ticket, connect, ticket_queue
 
 logger = logging.getLogger(__name__)
@@ -23,10 +25,11 @@ logger = logging.getLogger(__name__)
 HEARTBEAT_EVERY_S = 3.0
 HEARTBEAT_TTL_S = 12
 """Four missed heartbeats: six of six killed workers were noticed after 10 to 13 s."""
-MAINTENANCE_EVERY_S = 3
+MAINTENANCE_EVERY_S = 60
+"""RQ's own upkeep, such as forgetting tickets of dead workers; nothing waits for it."""
 RECONNECT_EVERY_S = 1.0
 _WORKER_TTL_S = 20
-"""RQ waits for tickets in rounds of this minus 15 s; between rounds comes maintenance."""
+"""RQ waits for tickets in rounds of this minus 15 s, and gives a sign of life between them."""
 
 
 def run(app: Flask) -> None:
@@ -36,15 +39,37 @@ def run(app: Flask) -> None:
     weights in memory, where leaving it to the supervisor would load them again.
     """
     redis_url = app.config["PIC2PAINT"].redis_url
-    while not jobs.stop_requested.is_set():
-        try:
-            WarmWorker(app, connect(redis_url)).work(logging_level="WARNING")
-        except QueueUnreachable as error:
-            logger.warning("the queue cannot be reached: %s", error)
-        except StopRequested:
-            # A signal that came while nobody was listening to the queue.
-            return
-        jobs.stop_requested.wait(RECONNECT_EVERY_S)
+    with _watched(app):
+        while not jobs.stop_requested.is_set():
+            try:
+                WarmWorker(app, connect(redis_url)).work(logging_level="WARNING")
+            except QueueUnreachable as error:
+                logger.warning("the queue cannot be reached: %s", error)
+            except StopRequested:
+                # A signal that came while nobody was listening to the queue.
+                return
+            jobs.stop_requested.wait(RECONNECT_EVERY_S)
+
+
+@contextmanager
+def _watched(app: Flask) -> Iterator[None]:
+    """Have this process's watchman look around meanwhile, whether it paints or waits."""
+    ended = threading.Event()
+    watchman = watch.Watchman(jobs.worker_name())
+    thread = threading.Thread(
+        target=watch.keep_watch, args=(app, watchman, ended), name="watchman", daemon=True
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        with app.app_context():
+            try:
+                watch.say_goodbye(watchman.worker)
+            except OperationalError as error:
+                logger.warning("left without a good-bye: %s", error.orig)
 
 
 class WarmWorker(SimpleWorker):
@@ -90,17 +115,6 @@ class WarmWorker(SimpleWorker):
     def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
         """Seconds without heartbeat after which a ticket counts as abandoned."""
         return HEARTBEAT_TTL_S
-
-    def run_maintenance_tasks(self) -> None:
-        """RQ's own, and ours: free what dead workers held, issue missing tickets."""
-        super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
-        with self.app.app_context():
-            try:
-                schedule.reconcile()
-            except QueueUnreachable:
-                logger.warning("tickets not checked: the queue cannot be reached")
-            except OperationalError:
-                logger.exception("tickets not checked: the database cannot be used")
 
     def handle_warm_shutdown_request(self) -> None:
         """SIGTERM or Ctrl-C: have the running painting handed back."""

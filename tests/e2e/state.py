@@ -148,7 +148,7 @@ class Person:
             settings["finished_at"] = now()
         if state is State.RUNNING:
             # Far enough ahead that no worker takes it for abandoned.
-            settings |= {"attempt_id": ATTEMPT_ID, "lease_until": now() + timedelta(days=1)}
+            settings |= {"attempt_id": ATTEMPT_ID}
         with self._request():
             content = db.session.execute(db.select(Picture).filter_by(public_id=content_id))
             styles = db.session.execute(db.select(Picture).filter_by(public_id=style_id))

@@ -22,7 +22,7 @@ from webapp.intake import Upload
 from webapp.models import Painting, PaintingStyle, User, new_public_id
 from webapp.pictures import keep
 
-WorkerStarter = Callable[[], "subprocess.Popen[bytes]"]
+WorkerStarter = Callable[..., "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def start_worker(config: Config, tmp_path: Path) -> Iterator[WorkerStarter]:
     """Starts real workers; they log into one file and are killed when the test ends."""
     with contextlib.ExitStack() as stack:
 
-        def start() -> "subprocess.Popen[bytes]":
+        def start(**settings: str) -> "subprocess.Popen[bytes]":
             log = stack.enter_context((tmp_path / "worker.log").open("ab"))
             process = subprocess.Popen(
                 [sys.executable, "-m", "flask", "--app", "webapp", "worker"],
@@ -55,6 +55,7 @@ def start_worker(config: Config, tmp_path: Path) -> Iterator[WorkerStarter]:
                     "REDIS_URL": config.redis_url,
                     "SECRET_KEY": config.secret_key,
                     "PIC2PAINT_THREADS": "1",
+                    **settings,
                 },
                 stdout=log,
                 stderr=log,
@@ -72,7 +73,13 @@ def ada(site: Flask) -> int:
     return create_user("Ada", "a good sentence", None).id
 
 
-def order(user_id: int, *, long_edge_px: int = 128, colors: tuple[str, ...] = ("styled",)) -> str:
+def order(
+    user_id: int,
+    *,
+    long_edge_px: int = 128,
+    colors: tuple[str, ...] = ("styled",),
+    backbone: str = "compact",
+) -> str:
     """A queued painting without a ticket; its public id."""
     with db.session.no_autoflush:
         g.user = db.session.get_one(User, user_id)
@@ -87,7 +94,7 @@ def order(user_id: int, *, long_edge_px: int = 128, colors: tuple[str, ...] = ("
             long_edge_px=long_edge_px,
             strength=0.5,
             effort="draft",
-            backbone="compact",
+            backbone=backbone,
             colors=[Rendition(name).value for name in colors],
             seed=0,
         )

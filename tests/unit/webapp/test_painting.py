@@ -71,8 +71,11 @@ def test_page_of_a_running_painting_shows_what_is_done(ada: Browser) -> None:
     assert_images_are_there(ada, page)
 
 
-def test_page_of_a_painting_tried_again_does_not_show_the_last_attempt(ada: Browser) -> None:
-    painting = make_painting(ada, State.RUNNING, [STYLED], attempt_id="b" * 32)
+def test_page_of_a_painting_tried_again_does_not_show_what_was_left_unfinished(
+    ada: Browser, app: Flask
+) -> None:
+    painting = make_painting(ada, State.CANCELLED, [STYLED])
+    change(app, painting, state=State.RUNNING, attempt_id="b" * 32)
 
     assert "Your painting is growing." in ada.page(f"/paintings/{painting}").text
     status = ada.get(f"/paintings/{painting}/status.json").json
@@ -105,7 +108,7 @@ def test_page_of_a_finished_painting(ada: Browser) -> None:
     page = ada.page(f"/paintings/{painting}")
 
     assert page.h1 == "Harbor in the style of Waves"
-    assert buttons(page, painting) == {"trash"}
+    assert buttons(page, painting) == {"again", "trash"}
     assert f"/studio?like={painting}" in page.links()
     for kind in kinds:
         assert page.has_id(f"show-{kind}")
@@ -180,8 +183,12 @@ def test_tall_photo_keeps_its_shape_while_it_is_painted(ada: Browser) -> None:
 def test_status_follows_a_painting(ada: Browser, app: Flask) -> None:
     painting = make_painting(ada, State.QUEUED)
     address = f"/paintings/{painting}/status.json"
-    nothing = {"preview": None, "renditions": [], "ahead": 0}
-    assert ada.get(address).json == nothing | {"state": "queued", "progress": 0.0}
+    nothing = {"preview": None, "renditions": [], "ahead": 0, "line": None}
+    assert ada.get(address).json == nothing | {
+        "state": "queued",
+        "progress": 0.0,
+        "line": "It is next in line; painting it then takes a few seconds.",
+    }
 
     change(app, painting, state=State.RUNNING, progress=0.25, preview_version=2)
     preview = f"/paintings/{painting}/preview-2.jpg"
@@ -189,6 +196,7 @@ def test_status_follows_a_painting(ada: Browser, app: Flask) -> None:
         "state": "running",
         "progress": 0.25,
         "preview": preview,
+        "line": "Done in a few seconds.",
     }
 
     change(app, painting, state=State.DONE, progress=1.0)

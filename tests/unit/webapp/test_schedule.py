@@ -1,28 +1,17 @@
+"""Who is next, and who has it."""
+
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from config import Config
-from transfer.settings import Rendition
-from webapp import create_app, orders, schedule
-from webapp.extensions import db, writing
-from webapp.models import (
-    Attempt,
-    Outcome,
-    Painting,
-    PaintingStyle,
-    Picture,
-    RenditionFile,
-    State,
-    User,
-    new_public_id,
-    now,
-)
+from tests.unit.webapp.rows import make_painting, make_user, reread
+from webapp import attempts, create_app, schedule
+from webapp.extensions import db
+from webapp.models import Attempt, State
 from webapp.schedule import Waiting, Work
 
 
@@ -32,43 +21,6 @@ def site(config: Config) -> Iterator[Flask]:
     with app.app_context():
         db.create_all()
         yield app
-
-
-def make_user(name: str) -> int:
-    with writing() as database:
-        user = User(name=name, name_key=name, password_hash="none")
-        database.add(user)
-        database.flush()
-        database.add(
-            Picture(owner_id=user.id, title="p", width=9, height=9, sha256=name, is_style=False)
-        )
-    return user.id
-
-
-def make_painting(user_id: int, **values: object) -> Painting:
-    with writing() as database:
-        picture_id = database.scalar(select(Picture.id).where(Picture.owner_id == user_id))
-        assert picture_id is not None
-        painting = Painting(
-            owner_id=user_id,
-            form_token=new_public_id(),
-            content_id=picture_id,
-            style_links=[PaintingStyle(position=0, picture_id=picture_id)],
-            long_edge_px=256,
-            strength=0.5,
-            effort="draft",
-            backbone="auto",
-            colors=["styled"],
-            seed=0,
-            **values,
-        )
-        database.add(painting)
-    return painting
-
-
-def reread(painting: Painting) -> Painting:
-    db.session.rollback()
-    return db.session.get_one(Painting, painting.id, populate_existing=True)
 
 
 A, B, C = 1, 2, 3
@@ -107,9 +59,50 @@ HOUR = 3600.0
 def test_the_least_busy_users_oldest_painting_goes_next(
     waiting: list[int], work: list[Work], order: str
 ) -> None:
-    queued = [Waiting(number, user) for number, user in enumerate(waiting, 1)]
-    ordered = schedule.line(queued, schedule.usage(work), seconds_each=20.0)
+    queued = [Waiting(number, user, 20.0) for number, user in enumerate(waiting, 1)]
+    ordered = schedule.line(queued, schedule.usage(work))
     assert " ".join(f"{'?ABC'[item.user_id]}{item.painting_id}" for item in ordered) == order
+
+
+def test_the_line_is_what_taking_one_after_the_other_gives() -> None:
+    # Against the definition: ask for the first, let it be painted, ask again.
+    queued = [Waiting(number, number * number % 5, 3.0 + number % 7) for number in range(40)]
+    used = {0: 5.0, 1: 0.0, 4: 11.0}
+    ordered = schedule.line(queued, used)
+    left, spent = list(queued), dict(used)
+    for item in ordered:
+        assert schedule.first_in_line(left, spent) == item
+        left.remove(item)
+        spent[item.user_id] = spent.get(item.user_id, 0.0) + item.seconds
+    assert not left
+
+
+def test_busy_users_get_equal_shares_of_an_hour() -> None:
+    # One worker; everybody always has work waiting, of very different sizes.
+    seconds = {A: 7.0, B: 31.0, C: 90.0}
+    clock, number = 0.0, 0
+    done: list[tuple[int, float, float]] = []
+    line = {}
+    while clock < 3600:
+        for user in seconds:
+            if user not in line:
+                number += 1
+                line[user] = Waiting(number, user, seconds[user])
+        used = schedule.usage(Work(user, took, clock - end) for user, took, end in done)
+        taken = schedule.first_in_line(sorted(line.values(), key=lambda w: w.painting_id), used)
+        assert taken is not None
+        clock += taken.seconds
+        done.append((taken.user_id, taken.seconds, clock))
+        del line[taken.user_id]
+    totals = [sum(took for user, took, _ in done if user == person) for person in seconds]
+    assert max(totals) / min(totals) < 1.1
+
+
+def test_others_come_between_a_batch_of_a_hundred() -> None:
+    queued = [Waiting(number, A, 20.0) for number in range(100)]
+    queued += [Waiting(100, B, 20.0), Waiting(101, C, 20.0)]
+    ordered = schedule.line(queued, {A: 20.0})
+    assert [item.user_id for item in ordered[:2]] == [B, C]
 
 
 def test_a_claim_takes_each_painting_once(site: Flask) -> None:
@@ -122,110 +115,40 @@ def test_a_claim_takes_each_painting_once(site: Flask) -> None:
         None,
     ]
     assert reread(first).state == State.RUNNING
-    attempts = db.session.scalars(select(Attempt).order_by(Attempt.worker)).all()
-    assert [(attempt.worker, attempt.painting_id) for attempt in attempts] == [
+    rows = db.session.scalars(select(Attempt).order_by(Attempt.worker)).all()
+    assert [(row.worker, row.painting_id) for row in rows] == [
         ("w1", first.id),
         ("w2", second.id),
     ]
 
 
-def test_progress_is_stored_and_tells_of_cancellation(site: Flask) -> None:
-    painting = make_painting(make_user("ada"))
-    claim = schedule.claim("w")
-    assert claim is not None
-    standing = schedule.report(claim, 0.25, has_new_preview=True)
-    assert (standing.is_held, standing.is_cancel_requested) == (True, False)
-    assert (reread(painting).progress, painting.preview_version) == (0.25, 1)
-    assert orders.cancel(painting)
-    assert schedule.report(claim, 0.5, has_new_preview=False).is_cancel_requested
-    assert reread(painting).preview_version == 1
-
-
-def test_a_superseded_attempt_touches_no_row(site: Flask) -> None:
-    painting = make_painting(make_user("ada"))
-    stale = schedule.claim("stopped")
-    assert stale is not None
-    with writing() as database:
-        database.execute(update(Painting).values(lease_until=now() - timedelta(seconds=1)))
-    with pytest.raises(schedule.queue.QueueUnreachable):
-        schedule.reconcile()  # frees the painting; only its ticket has to wait for the queue
-    fresh = schedule.claim("other")
-    assert fresh is not None
-    before = reread(painting).progress, painting.attempt_id, painting.lease_until
-
-    assert not schedule.renew(stale)
-    assert not schedule.report(stale, 0.9, has_new_preview=True).is_held
-    assert not schedule.add_rendition(stale, Rendition.STYLED, 1, 1)
-    assert not schedule.finish(stale, State.DONE)
-    schedule.hand_back(stale)
-    schedule.interrupt(stale)
-
-    after = reread(painting)
-    assert (after.progress, after.attempt_id, after.lease_until) == before
-    assert (after.state, after.preview_version, after.renditions) == (State.RUNNING, 0, [])
-    assert schedule.renew(fresh)
-    assert schedule.finish(fresh, State.DONE)
-    assert reread(painting).state == State.DONE
-    attempts = db.session.scalars(select(Attempt))
-    outcomes = {attempt.worker: attempt.outcome for attempt in attempts}
-    assert outcomes == {"stopped": Outcome.INTERRUPTED, "other": Outcome.DONE}
-
-
-def test_a_painting_that_takes_three_workers_down_fails_with_a_reason(site: Flask) -> None:
-    painting = make_painting(make_user("ada"))
-    for _ in range(schedule.MAX_INTERRUPTIONS):
-        claim = schedule.claim("w")
-        assert claim is not None
-        schedule.interrupt(claim)
-    assert reread(painting).state == State.FAILED
-    assert painting.failure is not None
-    assert "3 times" in painting.failure
+def test_nothing_is_claimed_during_a_pause(site: Flask) -> None:
+    make_painting(make_user("ada"))
+    schedule.set_paused(paused=True)
+    schedule.set_paused(paused=True)
+    assert schedule.is_paused()
     assert schedule.claim("w") is None
-    assert orders.retry(painting)
-    assert reread(painting).state == State.QUEUED
+    schedule.set_paused(paused=False)
+    assert not schedule.is_paused()
     assert schedule.claim("w") is not None
 
 
-def test_being_handed_back_is_not_held_against_a_painting(site: Flask) -> None:
+def test_a_resumed_claim_begins_at_the_checkpoints_progress(site: Flask) -> None:
     painting = make_painting(make_user("ada"))
-    for _ in range(schedule.MAX_INTERRUPTIONS + 1):
-        claim = schedule.claim("w")
-        assert claim is not None
-        schedule.hand_back(claim)
-    assert (reread(painting).state, painting.interruptions) == (State.QUEUED, 0)
+    first = schedule.claim("w")
+    assert first is not None
+    assert first.checkpoint_id is None
+    assert attempts.report(first, 0.4, has_checkpoint=True)
+    assert attempts.report(first, 0.45)
+    attempts.interrupt(first)
+    second = schedule.claim("w")
+    assert second is not None
+    assert second.checkpoint_id == first.attempt_id
+    assert (reread(painting).progress, painting.resumed_at_progress) == (0.45, 0.45)
+    assert db.session.get_one(Attempt, second.attempt_id).is_resumed
 
 
-def test_a_live_lease_is_left_alone(site: Flask) -> None:
-    painting = make_painting(make_user("ada"))
-    assert schedule.claim("w") is not None
-    schedule.reconcile()  # needs no queue either, since nothing waits
-    assert reread(painting).state == State.RUNNING
-
-
-def test_a_second_attempt_replaces_the_rendition_of_the_first(site: Flask) -> None:
-    painting = make_painting(make_user("ada"))
-    claim = schedule.claim("w")
-    assert claim is not None
-    assert schedule.add_rendition(claim, Rendition.STYLED, 10, 10, is_unfinished=True)
-    schedule.interrupt(claim)
-    again = schedule.claim("w")
-    assert again is not None
-    assert schedule.add_rendition(again, Rendition.STYLED, 20, 20)
-    rows = db.session.scalars(select(RenditionFile)).all()
-    assert [(row.painting_id, row.width, row.attempt_id) for row in rows] == [
-        (painting.id, 20, again.attempt_id)
-    ]
-
-
-def test_the_position_counts_only_those_who_go_first(site: Flask) -> None:
-    ada, ben = make_user("ada"), make_user("ben")
-    batch = [make_painting(ada) for _ in range(5)]
-    single = make_painting(ben)
-    assert [schedule.ahead_of(painting) for painting in batch[:2]] == [0, 2]
-    assert schedule.ahead_of(single) == 1
-
-
-def test_two_processes_cannot_claim_the_same_row(config: Config, tmp_path: Path) -> None:
+def test_two_processes_cannot_claim_the_same_row(config: Config) -> None:
     # Two applications, as two workers have: the second one's claim waits for the first's commit.
     first, second = create_app(config), create_app(replace(config))
     with first.app_context():

@@ -167,14 +167,16 @@ def write_painting(storage: Storage, attempt: str) -> list[Path]:
     return paths
 
 
-def test_only_files_of_the_named_attempts_are_kept(storage: Storage) -> None:
+def test_only_files_of_the_named_renditions_are_kept(storage: Storage) -> None:
     first, second, third = (uuid.uuid4().hex for _ in range(3))
     kept = [*write_painting(storage, first), *write_painting(storage, third)]
     write_painting(storage, second)
     storage.write(storage.preview(PAINTING), b"data")
     (kept[0].parent / f".styled-{first}.png.1234.part").write_bytes(b"half")
+    # The first attempt listed one rendition and died while it wrote another.
+    storage.write(storage.rendition(PAINTING, Rendition.LUMINANCE, first), b"data")
 
-    storage.keep_only(PAINTING, {first, third})
+    storage.keep_only(PAINTING, [(STYLED, first), (STYLED, third)])
 
     assert sorted(kept[0].parent.iterdir()) == sorted(kept)
 
@@ -182,13 +184,13 @@ def test_only_files_of_the_named_attempts_are_kept(storage: Storage) -> None:
 def test_keeping_nothing_removes_every_file(storage: Storage) -> None:
     paths = write_painting(storage, uuid.uuid4().hex)
 
-    storage.keep_only(PAINTING, set())
+    storage.keep_only(PAINTING, [])
 
     assert not list(paths[0].parent.iterdir())
 
 
 def test_keeping_files_of_an_unknown_painting_does_nothing(storage: Storage) -> None:
-    storage.keep_only(PAINTING, {"attempt"})
+    storage.keep_only(PAINTING, [(STYLED, "attempt")])
 
     assert not storage.root.exists()
 
@@ -207,3 +209,42 @@ def test_removal_takes_one_thing_and_leaves_its_neighbor(storage: Storage) -> No
     assert sorted(path for path in storage.root.rglob("*") if path.is_file()) == sorted(
         [storage.picture(neighbor), storage.picture_thumbnail(neighbor), storage.preview(neighbor)]
     )
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of the files and folders that were synced, in order."""
+    numbers: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda file: numbers.append(os.fstat(file).st_ino))
+    return numbers
+
+
+def test_all_folders_above_a_file_survive_a_power_cut(storage: Storage, synced: list[int]) -> None:
+    path = storage.picture(PAINTING)
+    folders = list(path.parents)[: len(path.relative_to(storage.root.parent).parts)]
+
+    storage.write(path, b"data")
+    assert {folder.stat().st_ino for folder in folders} <= set(synced)
+
+    # Another process cannot know whether who made the folders has come to sync them.
+    synced.clear()
+    Storage(storage.root).write(storage.picture_thumbnail(PAINTING), b"data")
+    assert {folder.stat().st_ino for folder in folders} <= set(synced)
+
+
+def test_folders_that_are_known_to_last_are_not_synced_again(
+    storage: Storage, synced: list[int]
+) -> None:
+    path, neighbor = storage.picture(PAINTING), storage.picture(PAINTING[:2] + "another")
+    storage.write(path, b"data")
+
+    synced.clear()
+    storage.write(storage.picture_thumbnail(PAINTING), b"data")
+    assert synced[1:] == [path.parent.stat().st_ino]
+
+    # What was removed and made anew is not known any more.
+    for fresh in (neighbor, path):
+        storage.remove_picture(fresh.parent.name)
+        synced.clear()
+        storage.write(fresh, b"data")
+        assert path.parent.parent.stat().st_ino in synced

@@ -1,0 +1,343 @@
+import contextlib
+import errno
+import hashlib
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask_migrate import upgrade
+from PIL import Image
+from sqlalchemy import select
+
+from config import Config, read_secret_key
+from tests.integration.webapp.conftest import order
+from tests.servers import make_config, wait_until
+from tests.unit.webapp.client import Browser
+from transfer.settings import Rendition
+from webapp import attempts, create_app, leftovers, schedule
+from webapp.backup import back_up
+from webapp.extensions import db, writing
+from webapp.intake import encoded
+from webapp.models import Painting, State, User
+from webapp.storage import THUMBNAIL_EDGES_PX, Storage
+
+PASSWORD = "a good sentence"
+
+
+@pytest.fixture
+def app(config: Config) -> Iterator[Flask]:
+    """A migrated site; outside of any context, so that browsers have their own."""
+    app = create_app(config)
+    with app.app_context():
+        upgrade()
+    yield app
+    close(app)
+
+
+@pytest.fixture
+def browser(app: Flask) -> Browser:
+    """Ada's, who has just signed up."""
+    browser = Browser(app)
+    assert browser.post("/sign-up", {"name": "Ada", "password": PASSWORD}).status_code == 302
+    return browser
+
+
+def close(app: Flask) -> None:
+    with app.app_context():
+        db.session.remove()
+        db.engine.dispose()
+
+
+def run(app: Flask, folder: Path) -> tuple[int, str]:
+    """The command, as the owner types it."""
+    result = app.test_cli_runner().invoke(args=["backup", str(folder)])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.output
+
+
+def queued(app: Flask) -> str:
+    with app.app_context():
+        user_id = db.session.scalars(select(User.id)).one()
+        return order(user_id)
+
+
+def painted(app: Flask) -> str:
+    """A painting that is done, stored as the worker stores it."""
+    public_id = queued(app)
+    with app.app_context():
+        paint(public_id, Storage(app.config["PIC2PAINT"].files_dir))
+    return public_id
+
+
+def paint(public_id: str, storage: Storage) -> None:
+    claim = schedule.claim("a test")
+    assert claim is not None
+    assert claim.public_id == public_id
+    image = Image.effect_noise((128, 96), 50).convert("RGB")
+    kind = Rendition.STYLED
+    storage.write(storage.rendition(public_id, kind, claim.attempt_id), encoded(image, "PNG"))
+    for edge_px in THUMBNAIL_EDGES_PX:
+        path = storage.rendition_thumbnail(public_id, kind, claim.attempt_id, edge_px)
+        storage.write(path, encoded(image, "WEBP"))
+    assert attempts.add_rendition(claim, kind, image.width, image.height)
+    assert attempts.finish(claim, State.DONE)
+    leftovers.clear(claim.painting_id, public_id)
+
+
+def remove(app: Flask, public_id: str) -> None:
+    """What `webapp.trash` does: the row, then the files."""
+    with app.app_context():
+        query = select(Painting).where(Painting.public_id == public_id)
+        with writing() as database:
+            database.delete(database.scalars(query).one())
+        Storage(app.config["PIC2PAINT"].files_dir).remove_painting(public_id)
+
+
+def hashes(files: Path) -> dict[Path, str]:
+    return {
+        path.relative_to(files): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files.rglob("*")
+        if path.is_file()
+    }
+
+
+@contextlib.contextmanager
+def restored(folder: Path) -> Iterator[Flask]:
+    """A site on the copy, with what `make run` would read there."""
+    app = create_app(make_config(folder, secret_key=read_secret_key(folder)))
+    yield app
+    close(app)
+
+
+def fetch(browser: Browser, path: str) -> bytes:
+    """What is at an address that must be there."""
+    with browser.get(path) as response:
+        assert response.status_code == 200, path
+        return response.data
+
+
+def assert_sound(app: Flask) -> None:
+    """Every row has its files, and they open."""
+    with app.app_context():
+        storage = Storage(app.config["PIC2PAINT"].files_dir)
+        for painting in db.session.scalars(select(Painting)):
+            for picture in (painting.content, *painting.styles):
+                data = storage.picture(picture.public_id).read_bytes()
+                assert hashlib.sha256(data).hexdigest() == picture.sha256
+                Image.open(storage.picture_thumbnail(picture.public_id)).load()
+            if painting.state == State.DONE:
+                assert painting.renditions
+            for made in painting.renditions:
+                path = storage.rendition(painting.public_id, Rendition(made.kind), made.attempt_id)
+                with Image.open(path) as image:
+                    image.load()
+                    assert image.size == (made.width, made.height)
+    path = app.config["PIC2PAINT"].instance_dir / "pic2paint.db"
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert database.execute("PRAGMA foreign_key_check").fetchall() == []
+
+
+def test_a_site_goes_on_from_its_backup(
+    app: Flask, browser: Browser, config: Config, tmp_path: Path
+) -> None:
+    done = [painted(app) for _ in range(2)]
+    trashed = painted(app)
+    assert browser.post(f"/paintings/{trashed}/trash").status_code < 400
+    waiting = queued(app)
+    kept = hashes(config.files_dir)
+
+    status, told = run(app, tmp_path / "copy")
+
+    assert status == 0, told
+    assert "2 pictures and 4 paintings" in told
+    assert hashes(tmp_path / "copy" / "files") == kept
+    with restored(tmp_path / "copy") as copy:
+        ada = Browser(copy, cookie=browser.cookie)
+        for path in ("/", "/trash", "/studio", "/people/", f"/trash/{trashed}/remove"):
+            fetch(ada, path)
+        for public_id in (*done, trashed, waiting):
+            fetch(ada, f"/paintings/{public_id}")
+        images = [
+            f"/paintings/{public_id}/{name}"
+            for public_id in (*done, trashed)
+            for name in ("styled.png", *(f"styled-{edge}.webp" for edge in THUMBNAIL_EDGES_PX))
+        ]
+        images += [
+            f"/pictures/{folder.name}/{name}"
+            for folder in (config.files_dir / "pictures").glob("*/*")
+            for name in ("picture.jpg", "thumbnail.webp")
+        ]
+        for path in images:
+            assert fetch(ada, path) == fetch(browser, path)
+        assert_sound(copy)
+        with copy.app_context():
+            # The line goes on where it stood.
+            claim = schedule.claim("a test")
+            assert claim is not None
+            assert claim.public_id == waiting
+
+
+def test_nobody_else_can_read_a_backup(app: Flask, browser: Browser, tmp_path: Path) -> None:
+    painted(app)
+    target = tmp_path / "copy"
+    target.mkdir(mode=0o755)
+    assert run(app, target)[0] == 0
+    paths = [target, *target.rglob("*")]
+    assert {path.stat().st_mode & 0o777 for path in paths if path.is_dir()} == {0o700}
+    assert {path.stat().st_mode & 0o777 for path in paths if path.is_file()} == {0o600}
+
+
+def test_each_backup_is_sound_while_people_paint_and_remove(
+    app: Flask, browser: Browser, config: Config, tmp_path: Path
+) -> None:
+    painted(app)
+    is_over = threading.Event()
+    failures: list[BaseException] = []
+    made: list[str] = []
+
+    def be_busy() -> None:
+        try:
+            while not is_over.is_set():
+                made.append(painted(app))
+                if len(made) % 3 == 2:
+                    remove(app, made[-2])
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    thread = threading.Thread(target=be_busy)
+    thread.start()
+    try:
+        for number in range(4):
+            so_far = len(made)
+            wait_until(lambda n=so_far: len(made) > n or failures, 30, "something is painted")
+            status, told = run(app, tmp_path / f"copy-{number}")
+            assert status == 0, told
+    finally:
+        is_over.set()
+        thread.join(30)
+    assert not failures
+    for number in range(4):
+        with restored(tmp_path / f"copy-{number}") as copy:
+            assert_sound(copy)
+
+
+def test_what_is_removed_meanwhile_is_in_the_copy_whole_or_not_at_all(
+    app: Flask, browser: Browser, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leaving, staying = painted(app), painted(app)
+    write = Storage.write
+
+    def write_and_remove(storage: Storage, path: Path, data: bytes) -> None:
+        write(storage, path, data)
+        monkeypatch.setattr(Storage, "write", write)
+        remove(app, leaving)
+
+    monkeypatch.setattr(Storage, "write", write_and_remove)
+    with app.app_context():
+        backup = back_up(tmp_path / "copy")
+
+    assert backup.missing == ()
+    assert backup.paintings == 1
+    assert hashes(tmp_path / "copy" / "files") == hashes(config.files_dir)
+    with restored(tmp_path / "copy") as copy:
+        assert_sound(copy)
+        fetch(Browser(copy, cookie=browser.cookie), f"/paintings/{staying}")
+
+
+def test_a_painting_that_is_being_painted_goes_on_from_its_checkpoint(
+    app: Flask, browser: Browser, config: Config, tmp_path: Path
+) -> None:
+    public_id = queued(app)
+    with app.app_context():
+        claim = schedule.claim("a test")
+        assert claim is not None
+        storage = Storage(config.files_dir)
+        storage.write(storage.checkpoint(public_id, claim.attempt_id), b"half of it")
+        preview = encoded(Image.new("RGB", (32, 24)), "JPEG")
+        storage.write(storage.preview(public_id), preview)
+        assert attempts.report(claim, 0.5, has_new_preview=True, has_checkpoint=True)
+
+    assert run(app, tmp_path / "copy")[0] == 0
+
+    with restored(tmp_path / "copy") as copy:
+        path = f"/paintings/{public_id}/preview-1.jpg"
+        assert fetch(Browser(copy, cookie=browser.cookie), path) == preview
+    there = Storage(tmp_path / "copy" / "files")
+    assert there.read_checkpoint(public_id, claim.attempt_id) == b"half of it"
+
+
+def test_files_that_were_lost_before_are_told_and_do_not_keep_the_rest_back(
+    app: Flask, browser: Browser, config: Config, tmp_path: Path
+) -> None:
+    painted(app)
+    next((config.files_dir / "paintings").rglob("styled-*-640.webp")).unlink()
+    status, told = run(app, tmp_path / "copy")
+    assert status == 1
+    assert "1 files that the database names were gone before: paintings/" in told
+    assert hashes(tmp_path / "copy" / "files") == hashes(config.files_dir)
+
+
+@pytest.mark.parametrize("name", ["taken", "taken/file", "."])
+def test_a_place_that_is_taken_is_refused(
+    app: Flask, browser: Browser, config: Config, tmp_path: Path, name: str
+) -> None:
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "file").write_text("mine")
+    target = config.instance_dir if name == "." else tmp_path / name
+    before = sorted(tmp_path.rglob("*"))
+    status, told = run(app, target)
+    assert (status, told) == (
+        1,
+        f"{target} is not empty; name a folder that is not there yet.\n",
+    )
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_two_backups_at_once_do_not_mix(app: Flask, browser: Browser, tmp_path: Path) -> None:
+    (tmp_path / "copy.part").mkdir()
+    status, told = run(app, tmp_path / "copy")
+    assert status == 1
+    assert "copy.part is there: another backup is being made" in told
+    assert (tmp_path / "copy.part").is_dir()
+
+
+def test_a_full_disk_leaves_no_half_backup(
+    app: Flask, browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    painted(app)
+    write = Storage.write
+    written: list[Path] = []
+
+    def write_three(storage: Storage, path: Path, data: bytes) -> None:
+        if len(written) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(storage, path, data)
+        written.append(path)
+
+    monkeypatch.setattr(Storage, "write", write_three)
+    status, told = run(app, tmp_path / "copies" / "copy")
+    assert (status, told) == (1, "The backup could not be made: No space left on device.\n")
+    assert list((tmp_path / "copies").iterdir()) == []
+
+
+def test_other_databases_have_tools_of_their_own(
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with app.app_context():
+        monkeypatch.setattr(db.engine, "url", db.engine.url.set(drivername="postgresql"))
+        status, told = run(app, tmp_path / "copy")
+    assert status == 1
+    assert "back up postgresql with its own tool" in told
+
+
+def test_a_site_that_never_ran_has_nothing_to_copy(config: Config, tmp_path: Path) -> None:
+    status, told = run(create_app(config), tmp_path / "copy")
+    assert status == 1
+    assert "has the site ever been started?" in told
+    assert not (tmp_path / "copy").exists()

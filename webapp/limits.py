@@ -1,0 +1,84 @@
+"""What one person may have at once, and what the disk must keep: each limit is a sentence."""
+
+from flask import current_app, g
+from sqlalchemy import func, select
+
+from config import Config
+from webapp.extensions import db
+from webapp.models import Painting, Picture, State
+from webapp.storage import Storage
+
+
+class LimitReached(Exception):
+    """Something is not taken now; the message is for the person who asked."""
+
+    status = 429
+
+
+class DiskNearlyFull(LimitReached):
+    """What room is left on the disk is kept for what is already here."""
+
+    status = 507
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The disk of this site is nearly full, so nothing new is taken right now. "
+            "Ask its owner to make room."
+        )
+
+
+class TooManyOpenPaintings(LimitReached):
+    """Somebody has many paintings in the line already."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"{limit} of your paintings are waiting already, which is as many as fit. "
+            "Wait for one to finish, or cancel one."
+        )
+
+
+class TooManyPictures(LimitReached):
+    """Somebody has uploaded very much."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"You have uploaded {limit:,} pictures, which is as many as fit. "
+            "Use one that is here already, or ask the owner of the site."
+        )
+
+
+def check_upload() -> None:
+    """Let a picture in only if there is room.
+
+    Raises:
+        LimitReached: one of its children.
+    """
+    config: Config = current_app.config["PIC2PAINT"]
+    _check_disk(config)
+    kept = db.session.scalar(
+        select(func.count()).select_from(Picture).where(Picture.owner_id == g.user.id)
+    )
+    if (kept or 0) >= config.max_pictures:
+        raise TooManyPictures(config.max_pictures)
+
+
+def check_order() -> None:
+    """Let an order in only if there is room.
+
+    Raises:
+        LimitReached: one of its children.
+    """
+    config: Config = current_app.config["PIC2PAINT"]
+    _check_disk(config)
+    is_open = Painting.state.in_([State.QUEUED, State.RUNNING])
+    waiting = db.session.scalar(
+        select(func.count()).select_from(Painting).where(Painting.owner_id == g.user.id, is_open)
+    )
+    if (waiting or 0) >= config.max_open_paintings:
+        raise TooManyOpenPaintings(config.max_open_paintings)
+
+
+def _check_disk(config: Config) -> None:
+    storage: Storage = current_app.extensions["pic2paint-storage"]
+    if storage.free_bytes() < config.min_free_bytes:
+        raise DiskNearlyFull

@@ -1,0 +1,196 @@
+"""Faults of the worker: killed in every phase, asked to end, stopped for a minute, poisoned."""
+
+import signal
+import time
+from pathlib import Path
+
+from benchmarks.faultlib.processes import wait_until
+from benchmarks.faultlib.rounds import START_TIMEOUT_S, Round
+from benchmarks.faultlib.site import COLORS, wall_seconds
+from webapp.attempts import MAX_INTERRUPTIONS
+from webapp.models import Outcome, State
+
+_LOOK_AGAIN_S = 5.0
+"""A worker that goes on after a stop has found out by then that its painting is gone."""
+
+
+def killed_loading(stage: Round) -> None:
+    """SIGKILL just after the claim, then again while the next process loads torch."""
+    public_id = stage.order(0)
+    stage.order(1)
+    stage.reach_running(public_id)
+    stage.pause(0.3)
+    worker = stage.site.worker_of(public_id)
+    if worker is None:
+        return
+    stage.kill(worker)
+    first = worker.pid
+    wait_until(lambda: worker.pid != first, 10, 0.01)
+    stage.pause(3.0)
+    stage.kill(worker)
+
+
+def killed_painting(stage: Round) -> None:
+    """SIGKILL at a random point of the painting."""
+    public_id = stage.order(0)
+    stage.order(1)
+    stage.reach_running(public_id, progress=stage.rng.uniform(0.02, 0.85))
+    stage.pause(1.0)
+    _kill_worker_of(stage, public_id)
+
+
+def killed_writing(stage: Round) -> None:
+    """SIGKILL while the files of a rendition are written, before it is listed."""
+    kind = stage.rng.choice(COLORS).value
+    public_id = stage.order(0)
+    stage.order(1)
+    stage.reach_running(public_id)
+    folder = stage.site.storage.preview(public_id).parent
+
+    def is_being_written() -> bool:
+        return any(name.lstrip(".").startswith(f"{kind}-") for name in _names(folder))
+
+    if not wait_until(is_being_written, START_TIMEOUT_S, 0.0005):
+        stage.note("no file was seen in time")
+    stage.pause(0.05)
+    _kill_worker_of(stage, public_id)
+    stage.note(f"while {kind} was written")
+
+
+def killed_committing(stage: Round) -> None:
+    """SIGKILL when the last rendition is listed: about when the row becomes done."""
+    public_id = stage.order(0)
+    stage.order(1)
+    stage.reach_running(public_id)
+    worker = stage.site.worker_of(public_id)
+    query = (
+        "SELECT count(*) AS made FROM rendition JOIN painting ON painting.id = painting_id "
+        "WHERE public_id = ?"
+    )
+    wait_until(
+        lambda: stage.site.rows(query, public_id)[0]["made"] == len(COLORS), START_TIMEOUT_S, 0.001
+    )
+    stage.pause(0.02)
+    row = stage.site.painting(public_id)
+    if worker is not None:
+        stage.kill(worker)
+    stage.note(f"the row was {row['state'] if row else 'gone'}")
+
+
+def terminated(stage: Round) -> None:
+    """SIGTERM at a random point: the painting goes back into the line and costs no attempt."""
+    public_id = stage.order(0)
+    stage.order(1)
+    stage.reach_running(public_id, progress=stage.rng.uniform(0.02, 0.85))
+    stage.pause(1.0)
+    worker = stage.site.worker_of(public_id)
+    if worker is None:
+        stage.note("the painting was over before")
+        return
+    stage.terminate(worker)
+    outcomes = [attempt["outcome"] for attempt in stage.site.attempts(public_id)]
+    if Outcome.INTERRUPTED in outcomes:
+        stage.wrong("lost", "SIGTERM cost an attempt")
+
+
+def stopped(stage: Round) -> None:
+    """SIGSTOP while painting; another worker takes over; SIGCONT: nothing is touched."""
+    public_id = stage.order(0)
+    stage.reach_running(public_id, progress=stage.rng.uniform(0.02, 0.7))
+    stage.pause(1.0)
+    worker = stage.site.worker_of(public_id)
+    if worker is None:
+        stage.note("the painting was over before")
+        return
+    loser = stage.site.attempts(public_id)[-1]["id"]
+    stopped_at = time.time()
+    worker.send(signal.SIGSTOP)
+    try:
+        time.sleep(60.0 if stage.is_full else 20.0)
+        before = stage.site.painting(public_id)
+        files = _contents(stage, public_id)
+    finally:
+        worker.send(signal.SIGCONT)
+    time.sleep(_LOOK_AGAIN_S)
+    later = [
+        wall_seconds(attempt["started_at"])
+        for attempt in stage.site.attempts(public_id)
+        if attempt["id"] != loser
+    ]
+    if later:
+        stage.result.restart_s = round(min(later) - stopped_at, 2)
+    after = stage.site.painting(public_id)
+    if before is None or before["attempt_id"] == loser:
+        stage.wrong("hanging", "nobody took over while it was stopped")
+    elif State(before["state"]).is_final:
+        if before != after:
+            stage.wrong("doubled", "the stopped worker changed the row")
+        if files != _contents(stage, public_id):
+            stage.wrong("broken", "the stopped worker changed files")
+        stage.note("it was done before the stopped worker went on")
+    stage.wait_for_end()
+    first = next(a for a in stage.site.attempts(public_id) if a["id"] == loser)
+    if first["outcome"] != Outcome.INTERRUPTED:
+        stage.wrong("doubled", f"the stopped attempt ended {first['outcome']}")
+
+
+def poisoned(stage: Round) -> None:
+    """A painting that takes every worker down with it fails; others' are painted."""
+    poison = stage.order(0)
+    stage.expected[poison] = {State.FAILED}
+    stage.order(1)
+    killed: set[str] = set()
+
+    def is_over() -> bool:
+        row = stage.site.painting(poison)
+        if row is None or State(row["state"]).is_final:
+            return True
+        attempt_id, worker = row["attempt_id"], stage.site.worker_of(poison)
+        if attempt_id and attempt_id not in killed and worker is not None:
+            killed.add(attempt_id)
+            stage.pause(0.5)
+            stage.kill(worker)
+        return False
+
+    wait_until(is_over, 3 * START_TIMEOUT_S, 0.01)
+    stage.order(1)
+    row = stage.site.painting(poison)
+    if row is None or f"{MAX_INTERRUPTIONS} times" not in (row["failure"] or ""):
+        stage.wrong("lost", "the poisonous painting gives no reason")
+    if len(killed) != MAX_INTERRUPTIONS:
+        stage.wrong("doubled", f"it was tried {len(killed)} times")
+
+
+def checkpoint_damaged(stage: Round) -> None:
+    """A worker is killed, and what it left to go on from is cut in half: begun anew."""
+    public_id = stage.order(0)
+    stage.reach_running(public_id, progress=stage.rng.uniform(0.1, 0.6))
+    stage.reach(public_id, lambda row: row["checkpoint_id"] is not None)
+    _kill_worker_of(stage, public_id)
+    row = stage.site.painting(public_id)
+    if row is None or row["checkpoint_id"] is None:
+        stage.note("it had left no checkpoint")
+        return
+    path = stage.site.storage.checkpoint(public_id, row["checkpoint_id"])
+    data = path.read_bytes()
+    path.write_bytes(data[: stage.rng.randrange(len(data))])
+
+
+def _kill_worker_of(stage: Round, public_id: str) -> None:
+    worker = stage.site.worker_of(public_id)
+    if worker is None:
+        stage.note("the painting was over before")
+    else:
+        stage.kill(worker)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return [path.name for path in folder.iterdir()]
+    except FileNotFoundError:
+        return []
+
+
+def _contents(stage: Round, public_id: str) -> dict[str, bytes]:
+    folder = stage.site.storage.preview(public_id).parent
+    return {path.name: path.read_bytes() for path in folder.iterdir()}

@@ -18,6 +18,7 @@ import argparse
 import json
 import platform
 import random
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -74,6 +75,8 @@ _SETTLE_S = 8.0
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
+    # What was started, mounted and written is cleared away in this case, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     results: list[Result] = []
     report: dict[str, object] = {
         "seed": options.seed,

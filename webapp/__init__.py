@@ -69,7 +69,7 @@ def create_app(config: Config | None = None) -> Flask:
         RATELIMIT_IN_MEMORY_FALLBACK_ENABLED=True,
         # So that a refusal says when to come back.
         RATELIMIT_HEADERS_ENABLED=True,
-        RATELIMIT_STORAGE_OPTIONS={"socket_connect_timeout": 2, "socket_timeout": 2},
+        RATELIMIT_STORAGE_OPTIONS={"socket_connect_timeout": 1, "socket_timeout": 1},
     )
     if config.proxy_hops:
         hops = config.proxy_hops

@@ -29,7 +29,6 @@ def worker() -> None:
     # that is ruinous: 64 px on two busy cores took 69 s, and 5 s this way. Read when torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Here, not above: only this command may load torch.
-    from webapp import jobs
     from webapp.worker import run
 
     logging.basicConfig(
@@ -39,7 +38,6 @@ def worker() -> None:
     if limit:
         # Private memory only: what torch merely maps does not count.
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-    jobs.warm_up()
     run(current_app._get_current_object())  # type: ignore[attr-defined]
 
 

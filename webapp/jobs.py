@@ -4,7 +4,6 @@ import errno
 import logging
 import os
 import socket
-import threading
 import time
 
 from flask import current_app
@@ -26,7 +25,26 @@ logger = logging.getLogger(__name__)
 
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
 
-stop_requested = threading.Event()
+
+class Flag:
+    """Something that a signal handler may set.
+
+    No `threading.Event`: its lock may be held by the very thread that the signal interrupts.
+    """
+
+    def __init__(self) -> None:
+        self._is_set = False
+
+    def set(self) -> None:
+        """Raise it; it stays up."""
+        self._is_set = True
+
+    def is_set(self) -> bool:
+        """Whether it is up."""
+        return self._is_set
+
+
+stop_requested = Flag()
 """Set when this process is asked to end: the running painting goes back into the line."""
 
 _engine: Painter | None = None

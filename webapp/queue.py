@@ -19,7 +19,7 @@ QUEUE_NAME = "paintings"
 PAINT_NEXT = "webapp.jobs.paint_next"
 _FAILURE_TTL_S = 3600
 """How long RQ remembers a ticket whose worker died; only a reader of logs looks there."""
-_CONNECT_TIMEOUT_S = 2.0
+_CONNECT_TIMEOUT_S = 1.0
 
 QueueUnreachable = RedisError
 """Away, silent, or taking nothing because its memory or its disk is full: tickets wait."""

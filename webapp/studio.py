@@ -24,7 +24,7 @@ from wtforms import HiddenField, IntegerField, IntegerRangeField, RadioField, Se
 from wtforms.validators import InputRequired, NumberRange
 
 from transfer.settings import Backbone, Effort, Rendition, Settings
-from webapp import forecast, limits, queue, samples
+from webapp import forecast, limits, queue, samples, watch
 from webapp.access import find_picture, login_required
 from webapp.extensions import db, limiter, writing
 from webapp.intake import Upload, UploadRefused
@@ -209,6 +209,8 @@ def _forecast_text(form: StudioForm, width: int, height: int) -> str:
         g.user.id, settings, max(1, round(height * scale)), max(1, round(width * scale))
     )
     painting = f"Painting it takes {forecast.in_words(outlook.painting_s)}"
+    if not watch.living_workers():
+        return f"{painting}, once a worker is back; right now there is none."
     if outlook.wait_s < 1:
         return f"{painting}; it begins at once."
     return f"{painting}; its turn comes in {forecast.in_words(outlook.wait_s)}."

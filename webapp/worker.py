@@ -1,7 +1,10 @@
 """The warm worker: one process that keeps the backbones loaded and takes tickets."""
 
 import logging
+import os
+import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -28,6 +31,8 @@ HEARTBEAT_TTL_S = 12
 MAINTENANCE_EVERY_S = 60
 """RQ's own upkeep, such as forgetting tickets of dead workers; nothing waits for it."""
 RECONNECT_EVERY_S = 1.0
+_VITAL_THREADS = ("watchman", "heartbeat", "reporter")
+"""Beginnings of names of threads without which a worker must not go on."""
 _WORKER_TTL_S = 20
 """RQ waits for tickets in rounds of this minus 15 s, and gives a sign of life between them."""
 
@@ -39,7 +44,11 @@ def run(app: Flask) -> None:
     weights in memory, where leaving it to the supervisor would load them again.
     """
     redis_url = app.config["PIC2PAINT"].redis_url
+    threading.excepthook = _end_with_thread
     with _watched(app):
+        # Watched already: while the weights are read, what the worker before left is freed.
+        with app.app_context():
+            jobs.warm_up()
         while not jobs.stop_requested.is_set():
             try:
                 WarmWorker(app, connect(redis_url)).work(logging_level="WARNING")
@@ -48,7 +57,23 @@ def run(app: Flask) -> None:
             except StopRequested:
                 # A signal that came while nobody was listening to the queue.
                 return
-            jobs.stop_requested.wait(RECONNECT_EVERY_S)
+            time.sleep(RECONNECT_EVERY_S)
+
+
+def _end_with_thread(ended: threading.ExceptHookArgs) -> None:
+    """A thread that ends by an error nobody foresaw takes the process along.
+
+    Without its watchman or its heartbeats a worker only seems to live; the supervisor's next one
+    has them again, and the painting goes on there.
+    """
+    name = "" if ended.thread is None else ended.thread.name
+    if not name.startswith(_VITAL_THREADS):
+        # RQ's own listener to commands, which nothing here sends.
+        threading.__excepthook__(ended)
+        return
+    logger.critical("the thread %s ended by an error; so does this worker", name)
+    threading.__excepthook__(ended)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from config import PROJECT_ROOT
+from deploy import tether
 
 POLL_EVERY_S = 0.02
 _YOUNG_S = 1.0
@@ -63,7 +65,8 @@ class Program:
         with self._lock, self._log.open("ab") as log:
             self._started_at = time.monotonic()
             self._process = subprocess.Popen(
-                self._command,
+                # The tether ends it with the thread that starts it, even if that dies by SIGKILL.
+                [sys.executable, tether.__file__, *self._command],
                 cwd=PROJECT_ROOT,
                 env=self.environ,
                 stdin=subprocess.DEVNULL,

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 # Before torch is loaded: see docs/engine.md.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 
 from flask import Flask
 from PIL import Image

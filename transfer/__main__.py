@@ -57,8 +57,8 @@ def _run(options: argparse.Namespace) -> None:
     )
     outputs = output_paths(options.output, settings.renditions)
     _check_outputs(outputs.values())
-    # Read when torch loads: its threads must not spin while others need the cores (docs/engine.md).
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # How long threads spin for each other before they sleep (docs/engine.md); read as torch loads.
+    os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     # Only now that the arguments are known to be good: importing torch takes seconds.
     from transfer.engine import Painter
     from transfer.images import read_image

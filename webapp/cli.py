@@ -25,9 +25,9 @@ def init_app(app: Flask) -> None:
 @with_appcontext
 def worker() -> None:
     """Paint: take tickets until told to stop. One per device."""
-    # Threads that wait for each other spin by default. On a machine that has other things to do
-    # that is ruinous: 64 px on two busy cores took 69 s, and 5 s this way. Read when torch loads.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # How long threads spin for each other before they sleep; docs/engine.md has the figures. It
+    # is read when torch loads.
+    os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     # Here, not above: only this command may load torch.
     from webapp.worker import run
 

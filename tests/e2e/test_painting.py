@@ -51,7 +51,7 @@ def test_cancel_before_it_begins(owner: Person, open_page: OpenPage) -> None:
     waiting = owner.order(**SMALL)
     painting.open(waiting)
     expect(painting.heading).to_have_text("Waiting")
-    expect(page.get_by_text("It is next in line.")).to_be_visible()
+    expect(page.get_by_text("It is next in line")).to_be_visible()
     painting.press("Cancel")
     expect(painting.heading).to_have_text("Stopped")
     expect(page.get_by_text("You cancelled this painting before it began.")).to_be_visible()

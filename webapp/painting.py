@@ -110,13 +110,8 @@ def cancel(public_id: str) -> Response:
 def retry(public_id: str) -> Response:
     """Queue a failed or cancelled painting again."""
     painting = get_painting(public_id)
-    try:
-        limits.check_order()
-    except LimitReached as reached:
-        flash(str(reached))
-        return _back(public_id)
-    if orders.retry(painting) and not queue.offer_ticket():
-        flash("It waits until the queue can be reached again.")
+    if _has_room() and orders.retry(painting):
+        _issue_ticket()
     return _back(public_id)
 
 
@@ -125,14 +120,10 @@ def retry(public_id: str) -> Response:
 def again(public_id: str) -> Response:
     """Order the same once more."""
     painting = get_painting(public_id)
-    try:
-        limits.check_order()
-    except LimitReached as reached:
-        flash(str(reached))
+    if not _has_room():
         return _back(public_id)
     copy_id = orders.again(painting)
-    if not queue.offer_ticket():
-        flash("It waits until the queue can be reached again.")
+    _issue_ticket()
     return _back(copy_id)
 
 
@@ -155,6 +146,21 @@ def restore(public_id: str) -> Response:
     if orders.restore(get_painting(public_id)):
         flash("Back on the wall.")
     return _back(public_id)
+
+
+def _has_room() -> bool:
+    """Whether one more painting may be ordered; if not, the next page says why."""
+    try:
+        limits.check_order()
+    except LimitReached as reached:
+        flash(str(reached))
+        return False
+    return True
+
+
+def _issue_ticket() -> None:
+    if not queue.offer_ticket():
+        flash("It waits until the queue can be reached again.")
 
 
 def _back(public_id: str) -> Response:

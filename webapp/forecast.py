@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from transfer.pyramid import expected_cost
 from transfer.settings import Settings
@@ -103,11 +103,15 @@ def in_words(seconds: float) -> str:
     return f"about {round(minutes / 60)} hours"
 
 
+def painted_size(height: int, width: int, long_edge_px: int) -> tuple[int, int]:
+    """Height and width, px, of renditions of a picture of this shape."""
+    scale = long_edge_px / max(height, width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
 def painting_size(painting: Painting) -> tuple[int, int]:
     """Height and width of the painting's renditions, px."""
-    picture = painting.content
-    scale = painting.long_edge_px / max(picture.width, picture.height)
-    return max(1, round(picture.height * scale)), max(1, round(picture.width * scale))
+    return painted_size(painting.content.height, painting.content.width, painting.long_edge_px)
 
 
 def known_speed(database: Session) -> Speed:
@@ -118,6 +122,7 @@ def known_speed(database: Session) -> Speed:
         # A resumed attempt painted only the rest: it would make everything look fast.
         .where(Attempt.outcome == Outcome.DONE, Attempt.is_resumed.is_(False))
         .order_by(Attempt.ended_at.desc())
+        .options(joinedload(Painting.content))
         .limit(RECENT)
     )
     return learn(
@@ -144,12 +149,10 @@ def outlook(painting: Painting) -> Outlook:
     return Outlook(ahead, begins.get(painting.id, 0.0), own)
 
 
-def outlook_for(
-    user_id: int, settings: Settings, height: int, width: int, speed: Speed | None = None
-) -> Outlook:
+def outlook_for(user_id: int, settings: Settings, height: int, width: int) -> Outlook:
     """The same for a painting that is not ordered yet."""
     database = db.session()
-    speed = speed or known_speed(database)
+    speed = known_speed(database)
     own = speed.seconds(settings, height, width)
     ordered, begins = _line(database, speed, Waiting(-1, user_id, own))
     ids = [item.painting_id for item in ordered]
@@ -159,20 +162,26 @@ def outlook_for(
 def _line(
     database: Session, speed: Speed, further: Waiting | None = None
 ) -> tuple[list[Waiting], dict[int, float]]:
-    queued = {
-        painting.id: speed.seconds(painting.settings, *painting_size(painting))
-        for painting in database.scalars(select(Painting).where(Painting.state == State.QUEUED))
+    # Pages ask once a second: one query for all that is open, with what their sizes need.
+    found = database.scalars(
+        select(Painting)
+        .where(Painting.state.in_([State.QUEUED, State.RUNNING]))
+        .options(joinedload(Painting.content))
+    )
+    expected = {
+        painting: speed.seconds(painting.settings, *painting_size(painting)) for painting in found
     }
+    seconds = {painting.id: each for painting, each in expected.items()}
     items = [
-        Waiting(item.painting_id, item.user_id, queued.get(item.painting_id, 0.0))
+        Waiting(item.painting_id, item.user_id, seconds.get(item.painting_id, 0.0))
         for item in waiting(database)
     ]
     if further is not None:
         items.append(further)
-    running = database.scalars(select(Painting).where(Painting.state == State.RUNNING)).all()
     busy = [
-        _rest(painting, speed.seconds(painting.settings, *painting_size(painting)))
-        for painting in running
+        _rest(painting, each)
+        for painting, each in expected.items()
+        if painting.state == State.RUNNING
     ]
     idle = max(0, len(living_workers()) - len(busy))
     ordered = line(items, used_lately(database, now()))

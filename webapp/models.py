@@ -228,10 +228,6 @@ class Painting(Base):
             seed=self.seed,
         )
 
-    def rendition(self, kind: str) -> "RenditionFile | None":
-        """The rendition of this kind, once there is one."""
-        return next((made for made in self.renditions if made.kind == kind), None)
-
     @property
     def cover(self) -> "RenditionFile | None":
         """The rendition that stands for the painting on the wall."""

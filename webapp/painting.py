@@ -88,7 +88,6 @@ def status(public_id: str) -> Response:
     return jsonify(
         state=state.value,
         progress=painting.progress,
-        ahead=forecast.outlook(painting).ahead if state is State.QUEUED else 0,
         line=None if state.is_final else line_text(painting),
         preview=_preview_url(painting),
         renditions=[_rendition_data(painting, made) for made in shown_renditions(painting)],

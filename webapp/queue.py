@@ -79,7 +79,7 @@ def ticket_queue(connection: Redis) -> Queue:
 def offer_ticket() -> bool:
     """Tell the workers that there is work; False if the queue cannot be reached.
 
-    Nothing is lost then: `schedule.reconcile` issues the ticket when Redis is back.
+    Nothing is lost then: a watchman issues the ticket when Redis is back.
     """
     try:
         _issue(1)
@@ -119,5 +119,5 @@ def _connection() -> Redis:
 def _issue(count: int) -> None:
     queue = ticket_queue(_connection())
     for _ in range(count):
-        # No timeout: a large painting may take long, and a dead worker is noticed by its lease.
+        # No timeout: a large painting may take long, and a dead worker is noticed by its beat.
         queue.enqueue(PAINT_NEXT, job_timeout=-1, result_ttl=0, failure_ttl=_FAILURE_TTL_S)

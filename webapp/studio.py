@@ -169,7 +169,8 @@ def order() -> Response | tuple[str, int]:
     chosen = request.form.get("content", ""), request.form.getlist("styles")
     try:
         limits.check_order()
-        if request.files:
+        # Browsers send empty file fields, too; who chose what is here already uploads nothing.
+        if any(file.filename for file in request.files.values()):
             limits.check_upload()
     except LimitReached as reached:
         form.validate()
@@ -197,17 +198,14 @@ def on_too_large(_error: RequestEntityTooLarge) -> tuple[str, int]:
 
 def _forecast_text(form: StudioForm, width: int, height: int) -> str:
     """This painting's time and the wait before it, apart."""
-    long_edge_px = form.long_edge_px.data
-    scale = long_edge_px / max(width, height)
     settings = Settings(
-        long_edge_px=long_edge_px,
+        long_edge_px=form.long_edge_px.data,
         effort=Effort(form.effort.data),
         backbone=Backbone(form.backbone.data),
         renditions=COLOR_CHOICES[form.colors.data][1],
     )
-    outlook = forecast.outlook_for(
-        g.user.id, settings, max(1, round(height * scale)), max(1, round(width * scale))
-    )
+    painted = forecast.painted_size(height, width, settings.long_edge_px)
+    outlook = forecast.outlook_for(g.user.id, settings, *painted)
     painting = f"Painting it takes {forecast.in_words(outlook.painting_s)}"
     if not watch.living_workers():
         return f"{painting}, once a worker is back; right now there is none."

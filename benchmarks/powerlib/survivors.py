@@ -178,7 +178,7 @@ def _examine_debts(session: Session, owed: Acknowledged, found: Findings) -> Non
             found.lost.append(f"painting {public_id} is {painting.state} again")
     for (public_id, kind), _ in owed.renditions.items():
         painting = paintings.get(public_id)
-        if painting is not None and painting.rendition(kind) is None:
+        if painting is not None and kind not in {made.kind for made in painting.renditions}:
             found.lost.append(f"rendition {kind} of painting {public_id}")
 
 

@@ -73,6 +73,18 @@ def test_pictures_are_counted_by_person(make_app: MakeApp, enter: Enter) -> None
     assert answer.status_code == 200
 
 
+def test_who_may_upload_nothing_more_still_paints_what_is_here(
+    make_app: MakeApp, enter: Enter
+) -> None:
+    ada = enter(make_app(max_pictures=1), "Ada")
+    picture = make_picture(ada)
+    # As browsers send the form: with its file fields, which are empty.
+    empty = {"content_file": upload(b"", ""), "style_files": upload(b"", "")}
+    assert order(ada, content=picture, styles=picture, **empty).status_code == 303
+    chosen = {"content_file": upload(files.jpeg()), "style_files": upload(b"", "")}
+    assert order(ada, content=None, styles=picture, **chosen).status_code == 429
+
+
 @pytest.mark.parametrize(
     ("query", "status"),
     [

@@ -2,10 +2,12 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
+from sqlalchemy import event
 
 from tests.unit.webapp.client import Browser, Page
 from tests.unit.webapp.conftest import change, make_painting, make_picture, row
 from transfer.settings import Rendition
+from webapp.extensions import db
 from webapp.models import State, now
 
 STYLED, HISTOGRAM, LUMINANCE = Rendition.STYLED, Rendition.HISTOGRAM, Rendition.LUMINANCE
@@ -183,7 +185,7 @@ def test_tall_photo_keeps_its_shape_while_it_is_painted(ada: Browser) -> None:
 def test_status_follows_a_painting(ada: Browser, app: Flask) -> None:
     painting = make_painting(ada, State.QUEUED)
     address = f"/paintings/{painting}/status.json"
-    nothing = {"preview": None, "renditions": [], "ahead": 0, "line": None}
+    nothing = {"preview": None, "renditions": [], "line": None}
     assert ada.get(address).json == nothing | {
         "state": "queued",
         "progress": 0.0,
@@ -224,12 +226,31 @@ def test_place_in_line(ada: Browser, ben: Browser) -> None:
     def ahead(browser: Browser, painting: str) -> int:
         status = browser.get(f"/paintings/{painting}/status.json").json
         assert status is not None
-        number: int = status["ahead"]
-        return number
+        words: str = status["line"].split()[0]
+        return {"It": 0, "One": 1}[words] if words in {"It", "One"} else int(words)
 
     # Everybody's first goes before anybody's second.
     assert [ahead(ada, painting) for painting in mine] == [0, 2, 3]
     assert ahead(ben, theirs) == 1
+
+
+def test_following_costs_the_same_however_long_the_line_is(ada: Browser, app: Flask) -> None:
+    asked: list[str] = []
+    with app.app_context():
+        event.listen(db.engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
+    painting = make_painting(ada, State.QUEUED)
+
+    def queries() -> int:
+        asked.clear()
+        assert ada.get(f"/paintings/{painting}/status.json").status_code == 200
+        return len(asked)
+
+    queries()
+    few = queries()
+    for _ in range(10):
+        make_painting(ada, State.QUEUED)
+        make_painting(ada, State.DONE)
+    assert queries() == few
 
 
 def test_visitor_who_follows_by_script_is_told_in_data(ada: Browser, visitor: Browser) -> None:

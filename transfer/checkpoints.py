@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from transfer.errors import CheckpointUnusable
+from transfer.regions import Region
 from transfer.settings import Rendition, Settings
 
 FORMAT = "pic2paint-checkpoint-1"
@@ -39,6 +40,8 @@ class Checkpoint:
     """At the step's size, shape (1, C, H, W), float32."""
     finished: Mapping[Rendition, Image.Image]
     """Renditions that are done."""
+    frames: Mapping[int, bytes] = field(default_factory=dict)
+    """Of the animation, if there is one, by place; see `animation.Recorder`."""
 
     def to_bytes(self) -> bytes:
         """As safetensors."""
@@ -50,6 +53,8 @@ class Checkpoint:
         tensors = {"image": self.image.detach().to("cpu", torch.float32).contiguous()}
         for rendition, image in self.finished.items():
             tensors[f"finished.{rendition.value}"] = torch.from_numpy(np.array(image))
+        for place, frame in self.frames.items():
+            tensors[f"frame.{place}"] = torch.frombuffer(bytearray(frame), dtype=torch.uint8)
         return save(tensors, metadata=position)
 
     @classmethod
@@ -73,18 +78,24 @@ class Checkpoint:
                 for name, tensor in tensors.items()
                 if name.startswith("finished.")
             }
+            frames = {
+                int(name.removeprefix("frame.")): tensor.numpy().tobytes()
+                for name, tensor in tensors.items()
+                if name.startswith("frame.")
+            }
             image = tensors["image"]
         except (SafetensorError, KeyError, ValueError) as error:
             raise CheckpointUnusable("it is damaged") from error
         if not torch.isfinite(image).all():
             raise CheckpointUnusable("its image holds values that are no numbers")
-        return cls(identity, rendition, step, evaluations, image, finished)
+        return cls(identity, rendition, step, evaluations, image, finished, frames)
 
 
-def identity_of(settings: Settings, plans: object, pictures: Sequence[Tensor]) -> str:
+def identity_of(settings: Settings, plans: object, photo: Tensor, regions: Sequence[Region]) -> str:
     """What has to be the same for a checkpoint to fit: settings, planned steps, and pixels."""
     digest = hashlib.sha256(repr((settings, plans)).encode())
-    for picture in pictures:
+    guides = [region.guide for region in regions if region.guide is not None]
+    for picture in (photo, *(style for region in regions for style in region.styles), *guides):
         digest.update(repr(tuple(picture.shape)).encode())
         digest.update(picture.to("cpu").numpy().tobytes())
     return digest.hexdigest()

@@ -9,17 +9,18 @@ from PIL import Image
 from torch import Tensor
 
 from transfer import pyramid
+from transfer.animation import Recorder
 from transfer.backbones import compact, vgg19
-from transfer.backbones.vgg import CONTENT_LAYER, STYLE_LAYERS, VggBackbone
+from transfer.backbones.vgg import VggBackbone
 from transfer.checkpoints import Checkpoint, identity_of
-from transfer.errors import ImageTooSmall, InvalidSetting, MemoryExceeded, StyleMissing
+from transfer.errors import ImageTooSmall, InvalidSetting, MaskCount, MemoryExceeded, StyleMissing
 from transfer.images import fitted_size, resized, to_image, to_tensor
-from transfer.losses import ContentTarget, StyleTarget, content_loss, roughness, style_loss
 from transfer.optimize import minimize
 from transfer.progress import Ledger, OnProgress, Progress
-from transfer.renditions import Canvas, canvas
+from transfer.regions import Region, regions
+from transfer.renditions import Canvas, begun, canvas
 from transfer.settings import Rendition, Settings
-from transfer.statistics import averaged, statistics
+from transfer.targets import content_weight, objective
 
 __all__ = [
     "OnProgress",
@@ -34,10 +35,6 @@ __all__ = [
 _LOADERS = {compact.NAME: compact.load, vgg19.NAME: vgg19.load}
 _MEMORY_SIGNS = ("allocate memory", "could not create a primitive", "bad_alloc")
 """Seen when a process runs into its limit: from torch's allocator, oneDNN, and C++."""
-_NOISE = 0.02
-"""What the seed decides: noise on the start, below what the eye notices."""
-_SMOOTHNESS = 2.0
-"""Weight of `roughness`: takes the colored speckle off flat places and costs no brushwork."""
 
 
 @dataclass(frozen=True)
@@ -49,18 +46,11 @@ class Painting:
     seconds: float
     backbones: tuple[str, ...]
     """In the order in which they painted."""
+    animation: bytes | None = None
+    """How the first rendition came about, as an animated WebP, if the settings ask for it."""
 
 
 OnRendition = Callable[[Rendition, Image.Image], None]
-
-
-def content_weight(strength: float) -> float:
-    """Weight of the relative content loss: 4 for strength 0, 1/4 for 0.5, 1/64 for 1.
-
-    At 1/4, vgg19 finds the content as far away (0.4 to 0.45 of 1 - correlation at relu4_2) as
-    in the pictures that the first implementations became known by.
-    """
-    return float(0.25 * 16.0 ** (1.0 - 2.0 * strength))
 
 
 class Painter:
@@ -97,12 +87,15 @@ class Painter:
         settings: Settings,
         on_progress: OnProgress | None = None,
         *,
+        masks: Sequence[Image.Image | None] = (),
         on_rendition: OnRendition | None = None,
         checkpoint: bytes | None = None,
     ) -> Painting:
         """See `paint`."""
         try:
-            return self._paint(content, styles, settings, on_progress, on_rendition, checkpoint)
+            return self._paint(
+                content, styles, masks, settings, on_progress, on_rendition, checkpoint
+            )
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise MemoryExceeded(settings.long_edge_px) from error
         except RuntimeError as error:
@@ -115,18 +108,20 @@ class Painter:
         self,
         content: Image.Image,
         styles: Sequence[Image.Image],
+        masks: Sequence[Image.Image | None],
         settings: Settings,
         on_progress: OnProgress | None,
         on_rendition: OnRendition | None,
         checkpoint: bytes | None,
     ) -> Painting:
         began = time.monotonic()
-        photo, paints = self._pictures(content, styles, settings.long_edge_px)
+        photo, places = self._pictures(content, styles, masks, settings)
         plans = pyramid.plans(settings, photo.shape[2], photo.shape[3])
-        identity = identity_of(settings, plans, [photo, *paints])
+        identity = identity_of(settings, plans, photo, places)
         earlier = None if checkpoint is None else Checkpoint.from_bytes(checkpoint, identity)
         finished = {} if earlier is None else dict(earlier.finished)
-        ledger = Ledger(plans, identity, finished, on_progress)
+        recorder = _recorder(settings, plans, photo, earlier)
+        ledger = Ledger(plans, identity, finished, on_progress, recorder)
         painted: Tensor | None = None
         for number, (rendition, steps) in enumerate(plans.items()):
             if rendition in finished:
@@ -134,36 +129,50 @@ class Painter:
                     ledger.finished(step)
                 shown = to_tensor(finished[rendition]).to(self.device)
             else:
-                scene = canvas(rendition, photo, paints, painted)
+                scene = canvas(rendition, photo, places, painted, settings)
                 resumed = earlier if earlier and earlier.rendition == number else None
                 shown = scene.shown(self._painted(scene, number, steps, settings, ledger, resumed))
                 finished[rendition] = to_image(shown)
+                if recorder is not None and number == 0:
+                    recorder.close(finished[rendition])
                 if on_rendition is not None:
                     on_rendition(rendition, finished[rendition])
             # Later renditions begin with the first: it alone was painted from scratch.
             painted = shown if painted is None else painted
         backbones = dict.fromkeys(step.backbone for steps in plans.values() for step in steps)
+        animation = None if recorder is None else recorder.to_bytes()
         seconds = time.monotonic() - began
-        return Painting(finished, ledger.done, seconds, tuple(backbones))
+        return Painting(finished, ledger.done, seconds, tuple(backbones), animation)
 
     def _pictures(
-        self, content: Image.Image, styles: Sequence[Image.Image], long_edge_px: int
-    ) -> tuple[Tensor, list[Tensor]]:
+        self,
+        content: Image.Image,
+        styles: Sequence[Image.Image],
+        masks: Sequence[Image.Image | None],
+        settings: Settings,
+    ) -> tuple[Tensor, tuple[Region, ...]]:
+        """The photo at the size of the painting, and which styles go where."""
         if not styles:
             raise StyleMissing
+        weights = settings.style_weights or (1.0,) * len(styles)
+        if len(weights) != len(styles):
+            wanted = f"one for each style, {len(styles)} in all"
+            raise InvalidSetting("style weights", wanted, settings.style_weights)
+        if masks and len(masks) != len(styles):
+            raise MaskCount(len(masks), len(styles))
         width, height = content.size
         _check_size("content", min(height, width))
-        _check_size("content", min(fitted_size(height, width, long_edge_px)))
+        _check_size("content", min(fitted_size(height, width, settings.long_edge_px)))
         for style in styles:
             _check_size("style", min(style.size))
-        return (
-            to_tensor(content, long_edge_px).to(self.device),
-            # Never enlarged: a blurred style would teach the painting to be blurred.
-            [
-                to_tensor(style, min(long_edge_px, max(style.size))).to(self.device)
-                for style in styles
-            ],
-        )
+        photo = to_tensor(content, settings.long_edge_px).to(self.device)
+        seen = [self._style(style, settings) for style in styles]
+        return photo, regions(seen, weights, masks, content.size, *photo.shape[2:])
+
+    def _style(self, style: Image.Image, settings: Settings) -> Tensor:
+        # Not enlarged unless the brush asks for it: a blurred style teaches blurred strokes.
+        long_edge_px = min(settings.long_edge_px, max(style.size))
+        return to_tensor(style, round(settings.brush_size * long_edge_px)).to(self.device)
 
     def _painted(
         self,
@@ -176,43 +185,23 @@ class Painter:
     ) -> Tensor:
         """The image of one rendition, painted from coarse to fine."""
         first = steps[0]
-        image = resized(scene.start, first.height, first.width)
-        if rendition == 0:
-            image = _with_noise(image, settings.seed)
         if resumed is not None:
             image = resumed.image.to(self.device)
+        elif rendition == 0:
+            image = begun(scene, first.height, first.width, settings.start, settings.seed)
+        else:
+            image = resized(scene.start, first.height, first.width)
         for number, step in enumerate(steps):
             if resumed is None or number >= resumed.step:
                 done = resumed.evaluations if resumed and number == resumed.step else 0
-                objective = self._objective(scene, step, content_weight(settings.strength))
+                backbone = self.backbone(step.backbone)
+                loss = objective(backbone, scene, step.height, step.width, settings)
                 image = resized(image, step.height, step.width)
                 on_evaluation = ledger.evaluated(scene, rendition, number, done)
                 left = step.evaluations - done
-                image = minimize(image, objective, left, on_evaluation).clamp(0.0, 1.0)
+                image = minimize(image, loss, left, on_evaluation).clamp(0.0, 1.0)
             ledger.finished(step)
         return image
-
-    def _objective(
-        self, scene: Canvas, step: pyramid.Step, weight: float
-    ) -> Callable[[Tensor], Tensor]:
-        """The loss of an image at one scale, its targets computed once."""
-        backbone = self.backbone(step.backbone)
-        with torch.no_grad():
-            content = resized(scene.content, step.height, step.width)
-            seen = _features(backbone, content, (CONTENT_LAYER,))[CONTENT_LAYER]
-            content_target = ContentTarget.of(seen)
-            style_targets = _style_targets(backbone, scene.styles, step.long_edge_px)
-
-        def objective(image: Tensor) -> Tensor:
-            features = _features(backbone, image, (*STYLE_LAYERS, CONTENT_LAYER))
-            style = sum(style_loss(features[layer], style_targets[layer]) for layer in STYLE_LAYERS)
-            return (
-                style / len(STYLE_LAYERS)
-                + weight * content_loss(features[CONTENT_LAYER], content_target)
-                + _SMOOTHNESS * roughness(image)
-            )
-
-        return objective
 
 
 def paint(
@@ -221,6 +210,7 @@ def paint(
     settings: Settings,
     on_progress: OnProgress | None = None,
     *,
+    masks: Sequence[Image.Image | None] = (),
     on_rendition: OnRendition | None = None,
     checkpoint: bytes | None = None,
     painter: Painter | None = None,
@@ -229,8 +219,12 @@ def paint(
 
     Args:
         content: what is painted; any size and mode.
-        styles: how; one or more, of any size and mode. The statistics of several are averaged.
+        styles: how; one or more, of any size and mode. The statistics of several are averaged by
+            their weights; one of weight 0 is left out, and its mask with it.
         settings: everything else that decides how it looks.
+        masks: where each style goes, in the shape of the content at any size: white here, black
+            not, gray in part; None: everywhere. Where none goes, the photo stays. Empty for no
+            masks at all.
         on_progress: called after each evaluation; what it raises passes through.
         on_rendition: called with each rendition as soon as it is finished.
         checkpoint: from `Progress.checkpoint`: goes on from there. Renditions that were finished
@@ -239,6 +233,9 @@ def paint(
 
     Raises:
         StyleMissing: if ``styles`` is empty.
+        InvalidSetting: if there are not as many style weights as styles.
+        MaskCount: if there are not as many masks as styles.
+        MaskUnusable: if a mask has another shape than the content, or is black everywhere.
         ImageTooSmall: if a picture, or the painting at this size, is too small or too elongated.
         WeightsUnavailable: if a backbone's weights cannot be read.
         CheckpointUnusable: if the checkpoint is damaged, or of other pictures or settings.
@@ -250,38 +247,25 @@ def paint(
         styles,
         settings,
         on_progress,
+        masks=masks,
         on_rendition=on_rendition,
         checkpoint=checkpoint,
     )
 
 
+def _recorder(
+    settings: Settings,
+    plans: Mapping[Rendition, Sequence[pyramid.Step]],
+    photo: Tensor,
+    earlier: Checkpoint | None,
+) -> Recorder | None:
+    if not settings.animation:
+        return None
+    evaluations = sum(step.evaluations for step in plans[settings.renditions[0]])
+    frames = None if earlier is None else earlier.frames
+    return Recorder(evaluations, photo.shape[2], photo.shape[3], frames)
+
+
 def _check_size(role: str, short_edge_px: int) -> None:
     if short_edge_px < pyramid.MIN_EDGE_PX:
         raise ImageTooSmall(role, short_edge_px, pyramid.MIN_EDGE_PX)
-
-
-def _features(backbone: VggBackbone, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-    return backbone.features(image.expand(-1, 3, -1, -1), layers)
-
-
-def _style_targets(
-    backbone: VggBackbone, styles: Sequence[Tensor], long_edge_px: int
-) -> dict[str, StyleTarget]:
-    """The averaged statistics of all styles, seen at the size of the painting."""
-    seen = []
-    for style in styles:
-        height, width = style.shape[2:]
-        if long_edge_px < max(height, width):
-            height, width = fitted_size(height, width, long_edge_px)
-        # An elongated style is seen larger, so that its short side survives four poolings.
-        enlarged = max(1.0, pyramid.MIN_EDGE_PX * 2 / min(height, width))
-        style = resized(style, round(height * enlarged), round(width * enlarged))
-        features = _features(backbone, style, STYLE_LAYERS)
-        seen.append({layer: statistics(features[layer]) for layer in STYLE_LAYERS})
-    return {layer: StyleTarget.of(averaged([one[layer] for one in seen])) for layer in STYLE_LAYERS}
-
-
-def _with_noise(image: Tensor, seed: int) -> Tensor:
-    # Drawn on the CPU, so that one seed means one start on every device.
-    generator = torch.Generator().manual_seed(seed)
-    return image + _NOISE * torch.randn(image.shape, generator=generator).to(image)

@@ -52,6 +52,39 @@ class ShapeError(TransferError):
         super().__init__(f"{name} must have shape {wanted}, not {tuple(got)}.")
 
 
+class NotFinite(TransferError):
+    """A tensor holds values that are no numbers, or infinite ones."""
+
+    def __init__(self, name: str, count: int, of: int) -> None:
+        self.name = name
+        self.count = count
+        self.of = of
+        super().__init__(
+            f"{name} must hold finite numbers only, but {count} of its {of} values are not."
+        )
+
+
+class MaskCount(TransferError):
+    """There are masks, but not one for each style."""
+
+    def __init__(self, masks: int, styles: int) -> None:
+        self.masks = masks
+        self.styles = styles
+        super().__init__(
+            f"One mask for each style is needed, {styles} in all, or none at all; "
+            f"the number given is {masks}."
+        )
+
+
+class MaskUnusable(TransferError):
+    """A mask does not say where a style goes."""
+
+    def __init__(self, number: int, reason: str) -> None:
+        self.number = number
+        """From 1, in the order of the styles."""
+        super().__init__(f"Mask {number} cannot be used: {reason}")
+
+
 class WeightsUnavailable(TransferError):
     """The weights of a backbone are missing, or not the ones that were expected."""
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from transfer.errors import ShapeError
+from transfer.images import check_finite
 from transfer.statistics import Statistics, statistics
 
 # A picture of one color has no covariance to be relative to; a hundredth of its mean's energy
@@ -24,7 +25,13 @@ class StyleTarget:
 
     @classmethod
     def of(cls, style: Statistics) -> "StyleTarget":
-        """Scales from the style alone, so that they are computed once per scale."""
+        """Scales from the style alone, so that they are computed once per scale.
+
+        Raises:
+            NotFinite: if the statistics hold values that are no numbers.
+        """
+        check_finite("style statistics", style.mean)
+        check_finite("style statistics", style.covariance)
         floor = _FLOOR * style.mean.square().sum() + _TINY
         return cls(
             style,
@@ -33,7 +40,7 @@ class StyleTarget:
         )
 
 
-def style_loss(features: Tensor, target: StyleTarget) -> Tensor:
+def style_loss(features: Tensor, target: StyleTarget, shares: Tensor | None = None) -> Tensor:
     """``|C - Cs|_F^2 / |Cs|_F^2 + |m - ms|^2 / tr Cs`` of one layer; 0 for the style itself.
 
     Relative, where the paper (Gatys et al., CVPR 2016, equation 4) divides by the number of
@@ -42,8 +49,9 @@ def style_loss(features: Tensor, target: StyleTarget) -> Tensor:
     Args:
         features: activations, shape (1, C, H, W).
         target: of the same layer, with as many channels.
+        shares: of each position; see `statistics`.
     """
-    found = statistics(features)
+    found = statistics(features, shares)
     covariance = (found.covariance - target.statistics.covariance).square().sum()
     mean = (found.mean - target.statistics.mean).square().sum()
     return covariance / target.covariance_scale + mean / target.mean_scale
@@ -58,7 +66,12 @@ class ContentTarget:
 
     @classmethod
     def of(cls, features: Tensor) -> "ContentTarget":
-        """From the content's activations, shape (1, C, H, W)."""
+        """From the content's activations, shape (1, C, H, W).
+
+        Raises:
+            NotFinite: if they hold values that are no numbers.
+        """
+        check_finite("content features", features)
         mean = features.mean(dim=(2, 3), keepdim=True)
         variance = (features - mean).square().sum()
         return cls(features, variance + _FLOOR * features.square().sum() + _TINY)

@@ -7,6 +7,7 @@ from PIL import Image
 from torch import Tensor
 
 from transfer import pyramid
+from transfer.animation import Recorder
 from transfer.checkpoints import Checkpoint
 from transfer.images import fitted_size, resized, to_image
 from transfer.renditions import Canvas
@@ -49,6 +50,7 @@ class Ledger:
         identity: str,
         finished: Mapping[Rendition, Image.Image],
         on_progress: OnProgress | None,
+        recorder: Recorder | None = None,
     ) -> None:
         self.done = 0
         """Evaluations; those that a converged scale did not need are not among them."""
@@ -61,6 +63,7 @@ class Ledger:
         self._spent = 0.0
         self._passed = 0  # evaluations, done or not needed, before the step at hand
         self._on_progress = on_progress
+        self._recorder = recorder
         self._last: Progress | None = None
 
     def evaluated(
@@ -86,6 +89,11 @@ class Ledger:
             if best is None or loss < best[0]:
                 best = loss, image
             kept = best[1]
+            if self._recorder is not None and rendition == 0:
+                self._recorder.offer(
+                    self._passed + evaluation,
+                    lambda height, width: _shown(scene, kept, height, width),
+                )
             spent = self._spent + evaluation * step.evaluation_cost
             self._tell(
                 Progress(
@@ -97,7 +105,13 @@ class Ledger:
                     loss=loss,
                     _render=lambda edge: _preview(scene, image, edge),
                     _checkpoint=lambda: Checkpoint(
-                        self._identity, rendition, number, evaluation, kept, dict(self._renditions)
+                        self._identity,
+                        rendition,
+                        number,
+                        evaluation,
+                        kept,
+                        dict(self._renditions),
+                        {} if self._recorder is None else self._recorder.frames,
                     ),
                 )
             )
@@ -119,5 +133,8 @@ class Ledger:
 
 
 def _preview(scene: Canvas, image: Tensor, long_edge_px: int) -> Image.Image:
-    height, width = fitted_size(image.shape[2], image.shape[3], long_edge_px)
+    return _shown(scene, image, *fitted_size(image.shape[2], image.shape[3], long_edge_px))
+
+
+def _shown(scene: Canvas, image: Tensor, height: int, width: int) -> Image.Image:
     return to_image(scene.shown(resized(image, height, width)))

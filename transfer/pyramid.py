@@ -1,6 +1,7 @@
 """The coarse-to-fine schedule of a painting, as data. Free of torch."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from transfer.settings import Backbone, Effort, Rendition, Settings
 
@@ -68,6 +69,31 @@ def scales(height: int, width: int) -> tuple[tuple[int, int], ...]:
 
 def painting(settings: Settings, height: int, width: int) -> tuple[Step, ...]:
     """All steps of the first rendition, for a picture of this size."""
+    steps = _as_effort_says(settings, height, width)
+    return _scaled(steps, _factor(settings, steps))
+
+
+def retouching(settings: Settings, height: int, width: int) -> tuple[Step, ...]:
+    """The steps of a later rendition, which starts from what is already painted."""
+    backbone = "vgg19" if settings.backbone is Backbone.VGG19 else "compact"
+    factor = _factor(settings, _as_effort_says(settings, height, width))
+    return _scaled((Step(backbone, height, width, _RETOUCHING[settings.effort]),), factor)
+
+
+def plans(settings: Settings, height: int, width: int) -> dict[Rendition, tuple[Step, ...]]:
+    """All steps of all renditions, for a picture of this size, in painting order."""
+    return {
+        rendition: (painting if number == 0 else retouching)(settings, height, width)
+        for number, rendition in enumerate(settings.renditions)
+    }
+
+
+def expected_cost(settings: Settings, height: int, width: int) -> float:
+    """Expected time of a whole painting, in the unit of `Step.cost`: close to proportional."""
+    return sum(step.cost for steps in plans(settings, height, width).values() for step in steps)
+
+
+def _as_effort_says(settings: Settings, height: int, width: int) -> tuple[Step, ...]:
     sizes = scales(height, width)
     painter = _painter(settings)
     steps = [
@@ -84,23 +110,16 @@ def painting(settings: Settings, height: int, width: int) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def retouching(settings: Settings, height: int, width: int) -> tuple[Step, ...]:
-    """The steps of a later rendition, which starts from what is already painted."""
-    backbone = "vgg19" if settings.backbone is Backbone.VGG19 else "compact"
-    return (Step(backbone, height, width, _RETOUCHING[settings.effort]),)
+def _factor(settings: Settings, steps: Sequence[Step]) -> float:
+    """What the expert's number of evaluations makes of the planned numbers."""
+    wanted = settings.expert.evaluations
+    return 1.0 if wanted is None else wanted / sum(step.evaluations for step in steps)
 
 
-def plans(settings: Settings, height: int, width: int) -> dict[Rendition, tuple[Step, ...]]:
-    """All steps of all renditions, for a picture of this size, in painting order."""
-    return {
-        rendition: (painting if number == 0 else retouching)(settings, height, width)
-        for number, rendition in enumerate(settings.renditions)
-    }
-
-
-def expected_cost(settings: Settings, height: int, width: int) -> float:
-    """Expected time of a whole painting, in the unit of `Step.cost`: close to proportional."""
-    return sum(step.cost for steps in plans(settings, height, width).values() for step in steps)
+def _scaled(steps: Sequence[Step], factor: float) -> tuple[Step, ...]:
+    return tuple(
+        replace(step, evaluations=max(1, round(factor * step.evaluations))) for step in steps
+    )
 
 
 def _painter(settings: Settings) -> str:

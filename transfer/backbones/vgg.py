@@ -7,6 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from transfer.errors import ShapeError
+from transfer.settings import CONTENT_LAYER as CONTENT_LAYER
+from transfer.settings import STYLE_LAYERS as STYLE_LAYERS
+from transfer.settings import Pooling
 
 CONVOLUTIONS = (
     ("conv1_1", "conv1_2"),
@@ -15,10 +18,7 @@ CONVOLUTIONS = (
     ("conv4_1", "conv4_2", "conv4_3", "conv4_4"),
     ("conv5_1",),
 )
-"""One row per stage; a 2 x 2 max pooling lies between stages."""
-
-STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-CONTENT_LAYER = "relu4_2"
+"""One row per stage; a 2 x 2 pooling lies between stages."""
 
 MIN_EDGE_PX = 16
 """Four poolings leave one position of a 16 px edge at relu5_1."""
@@ -49,12 +49,15 @@ class VggBackbone:
             for layer, (kernel, bias) in _folded(weights).items()
         }
 
-    def features(self, image: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
+    def features(
+        self, image: Tensor, layers: Collection[str], pooling: Pooling = Pooling.MAX
+    ) -> dict[str, Tensor]:
         """Activations of the named layers.
 
         Args:
             image: RGB, shape (1, 3, H, W), range [0, 1], both edges at least `MIN_EDGE_PX`.
             layers: names such as ``"relu4_2"``.
+            pooling: between stages; averages are smaller than maxima, and are not rescaled.
 
         Returns:
             by name, shape (1, C, H', W'), not negative.
@@ -70,7 +73,8 @@ class VggBackbone:
         activations = image.contiguous(memory_format=torch.channels_last)
         for stage, convolutions in enumerate(CONVOLUTIONS):
             if stage > 0:
-                activations = F.max_pool2d(activations, 2)
+                pool = F.max_pool2d if pooling is Pooling.MAX else F.avg_pool2d
+                activations = pool(activations, 2)
             for convolution in convolutions:
                 kernel, bias = self._weights[convolution]
                 activations = F.conv2d(reflected(activations), kernel, bias).relu_()

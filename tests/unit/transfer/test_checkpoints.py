@@ -1,3 +1,8 @@
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +11,7 @@ from PIL import Image
 from transfer.checkpoints import Checkpoint
 from transfer.engine import Progress, paint
 from transfer.errors import Cancelled, CheckpointUnusable
-from transfer.settings import Backbone, Effort, Rendition, Settings
+from transfer.settings import Backbone, Effort, Expert, Rendition, Settings
 
 SETTINGS = Settings(
     long_edge_px=64,
@@ -24,7 +29,9 @@ def pictures() -> tuple[Image.Image, Image.Image]:
     return tuple(Image.fromarray((255 * p).astype(np.uint8)) for p in (waves, checks))
 
 
-def stopped_at(fraction: float) -> tuple[bytes, list[Rendition]]:
+def stopped_at(
+    fraction: float, settings: Settings = SETTINGS, masks: Sequence[Image.Image | None] = ()
+) -> tuple[bytes, list[Rendition]]:
     """The checkpoint of a painting that is stopped, and the renditions it had finished."""
     content, style = pictures()
     taken: list[bytes] = []
@@ -36,7 +43,14 @@ def stopped_at(fraction: float) -> tuple[bytes, list[Rendition]]:
             raise Cancelled("enough")
 
     with pytest.raises(Cancelled):
-        paint(content, [style], SETTINGS, stop, on_rendition=lambda kind, _: finished.append(kind))
+        paint(
+            content,
+            [style],
+            settings,
+            stop,
+            masks=masks,
+            on_rendition=lambda kind, _: finished.append(kind),
+        )
     return taken[0], finished
 
 
@@ -72,10 +86,12 @@ def test_a_painting_goes_on_where_it_was_stopped(fraction: float) -> None:
 def test_a_checkpoint_survives_the_way_through_bytes() -> None:
     image = torch.rand(1, 3, 5, 7)
     done = {Rendition.STYLED: Image.fromarray(np.arange(60, dtype=np.uint8).reshape(4, 5, 3))}
-    read = Checkpoint.from_bytes(Checkpoint("id", 1, 2, 3, image, done).to_bytes(), "id")
+    frames = {0: b"first", 17: b"\x00second"}
+    read = Checkpoint.from_bytes(Checkpoint("id", 1, 2, 3, image, done, frames).to_bytes(), "id")
     assert (read.rendition, read.step, read.evaluations) == (1, 2, 3)
     assert torch.equal(read.image, image)
     assert read.finished[Rendition.STYLED].tobytes() == done[Rendition.STYLED].tobytes()
+    assert read.frames == frames
 
 
 def some_bytes() -> bytes:
@@ -107,3 +123,52 @@ def test_a_checkpoint_fits_only_its_own_painting() -> None:
     content, style = pictures()
     with pytest.raises(CheckpointUnusable, match="other pictures or settings"):
         paint(style, [content], SETTINGS, checkpoint=checkpoint)
+
+
+def half(is_left: bool) -> Image.Image:
+    mask = Image.new("L", (64, 64))
+    mask.paste(255, (0, 0, 32, 64) if is_left else (32, 0, 64, 64))
+    return mask
+
+
+def test_a_masked_painting_goes_on_with_its_own_masks_only() -> None:
+    content, style = pictures()
+    few = replace(SETTINGS, expert=Expert(evaluations=12))
+    checkpoint, _ = stopped_at(0.3, few, [half(True)])
+
+    rest = paint(content, [style], few, masks=[half(True)], checkpoint=checkpoint)
+
+    outside = np.asarray(rest.renditions[Rendition.STYLED])[:, 40:]
+    assert np.array_equal(outside, np.asarray(content)[:, 40:])
+    for masks in ([], [half(False)]):
+        with pytest.raises(CheckpointUnusable, match="other pictures or settings"):
+            paint(content, [style], few, masks=masks, checkpoint=checkpoint)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"brush_size": 1.5},
+        {"smoothness": 0.6},
+        {"animation": True},
+        {"expert": Expert(content_weight=0.3)},
+    ],
+)
+def test_a_checkpoint_fits_only_its_own_settings(other: dict[str, Any]) -> None:
+    checkpoint, _ = stopped_at(0.1)
+    content, style = pictures()
+    with pytest.raises(CheckpointUnusable, match="other pictures or settings"):
+        paint(content, [style], replace(SETTINGS, **other), checkpoint=checkpoint)
+
+
+@pytest.mark.parametrize("fraction", [0.3, 0.95])
+def test_an_animation_keeps_the_frames_from_before(fraction: float) -> None:
+    content, style = pictures()
+    settings = replace(SETTINGS, animation=True, expert=Expert(evaluations=20))
+    checkpoint, _ = stopped_at(fraction, settings)
+
+    rest = paint(content, [style], settings, checkpoint=checkpoint)
+
+    assert rest.animation is not None
+    with Image.open(io.BytesIO(rest.animation)) as animation:
+        assert animation.n_frames == 20 + 1

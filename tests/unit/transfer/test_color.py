@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,8 @@ from transfer.color import (
     recolored,
     with_luminance,
 )
-from transfer.errors import ShapeError
+from transfer.errors import NotFinite, ShapeError
+from transfer.settings import ColorMap
 
 
 def colors(seed: int, height: int = 24, width: int = 31) -> Tensor:
@@ -32,30 +35,94 @@ def moments(image: Tensor) -> tuple[np.ndarray, np.ndarray]:
     return pixels.mean(axis=1), np.cov(pixels, bias=True)
 
 
-@settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 10_000))
-def test_recoloring_reaches_the_mean_and_covariance(seed: int) -> None:
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000), kind=st.sampled_from(ColorMap))
+def test_recoloring_reaches_the_mean_and_covariance(seed: int, kind: ColorMap) -> None:
     image, palette = colors(seed), colors(seed + 1, 17, 40)
 
-    mean, covariance = moments(apply_map(image, *color_map(image, palette)))
+    mean, covariance = moments(apply_map(image, *color_map(image, palette, kind)))
 
     wanted_mean, wanted_covariance = moments(palette)
-    assert np.allclose(mean, wanted_mean, atol=1e-9)
-    assert np.allclose(covariance, wanted_covariance, atol=1e-4)
+    assert np.allclose(mean, wanted_mean, rtol=0, atol=1e-9)
+    assert np.allclose(covariance, wanted_covariance, rtol=0, atol=1e-4)
 
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10_000))
-def test_the_map_there_is_the_inverse_of_the_map_back(seed: int) -> None:
+def test_the_maps_agree_with_numpy(seed: int) -> None:
     image, palette = colors(seed), colors(seed + 1)
+    (_, source), (_, target) = moments(image), moments(palette)
 
-    there, _ = color_map(image, palette)
-    back, _ = color_map(palette, image)
+    def root(matrix: np.ndarray) -> np.ndarray:
+        values, vectors = np.linalg.eigh(matrix)
+        return vectors @ np.diag(np.sqrt(values)) @ vectors.T
 
-    assert torch.allclose(there @ back, torch.eye(3, dtype=torch.float64), atol=1e-6)
+    factors = np.linalg.cholesky(target), np.linalg.cholesky(source)
+    half = root(source)
+    expected = {
+        ColorMap.CHOLESKY: factors[0] @ np.linalg.inv(factors[1]),
+        ColorMap.PCA: root(target) @ np.linalg.inv(root(source)),
+        ColorMap.SYMMETRIC: np.linalg.inv(half) @ root(half @ target @ half) @ np.linalg.inv(half),
+    }
+    for kind, matrix in expected.items():
+        assert np.allclose(color_map(image, palette, kind)[0].numpy(), matrix, rtol=1e-2, atol=1e-2)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_each_map_is_what_sets_it_apart(seed: int) -> None:
+    image, palette = colors(seed), colors(seed + 1)
+    maps = {kind: color_map(image, palette, kind) for kind in ColorMap}
+
     # Symmetric and positive: of all linear maps, the one that moves colors least.
-    assert torch.allclose(there, there.T)
-    assert torch.linalg.eigvalsh(there).min() > 0
+    symmetric, _ = maps[ColorMap.SYMMETRIC]
+    assert torch.allclose(symmetric, symmetric.T)
+    assert torch.linalg.eigvalsh(symmetric).min() > 0
+    moved = {
+        kind: (apply_map(image, *one) - image).square().mean().item() for kind, one in maps.items()
+    }
+    assert moved[ColorMap.SYMMETRIC] == pytest.approx(min(moved.values()))
+    back, _ = color_map(palette, image)
+    assert torch.allclose(symmetric @ back, torch.eye(3, dtype=torch.float64), atol=1e-6)
+    # Red from red alone.
+    cholesky, _ = maps[ColorMap.CHOLESKY]
+    assert torch.equal(cholesky, cholesky.tril())
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), kind=st.sampled_from(ColorMap))
+def test_weights_say_which_pixels_count(seed: int, kind: ColorMap) -> None:
+    """As many pixels of a color as its weight says give the same map."""
+    image, palette = colors(seed, 6, 8), colors(seed + 1, 6, 8)
+    counts = np.random.default_rng(seed).integers(0, 3, (1, 1, 6, 8))
+
+    def repeated(one: Tensor) -> Tensor:
+        return torch.from_numpy(np.repeat(one[0].flatten(1).numpy(), counts.ravel(), axis=1))[
+            None, :, None
+        ]
+
+    weights = torch.from_numpy(counts)
+    found = color_map(image, palette, kind, image_weights=weights, palette_weights=weights)
+
+    for one, other in zip(found, color_map(repeated(image), repeated(palette), kind), strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+
+
+def test_weights_of_another_shape_are_refused() -> None:
+    with pytest.raises(ShapeError, match=r"weights must have shape \(1, 1, 24, 31\)"):
+        recolored(colors(1), colors(2), image_weights=torch.ones(1, 1, 3, 3))
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize("function", [luminance, lambda image: recolored(image, colors(1).float())])
+def test_values_that_are_no_numbers_are_refused(
+    value: float, function: Callable[[Tensor], Tensor]
+) -> None:
+    broken = torch.full((1, 3, 4, 4), 0.5)
+    broken[0, 0, 0, :2] = value
+
+    with pytest.raises(NotFinite, match="image must hold finite numbers only, but 2 of its 48"):
+        function(broken)
 
 
 def test_recoloring_to_its_own_palette_changes_nothing() -> None:
@@ -64,15 +131,26 @@ def test_recoloring_to_its_own_palette_changes_nothing() -> None:
     assert torch.allclose(recolored(image, image), image, atol=1e-9)
 
 
+@pytest.mark.parametrize("kind", ColorMap)
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
-def test_one_color_and_gray_are_safe_both_ways(value: float) -> None:
+def test_one_color_gray_and_tiny_are_safe_both_ways(kind: ColorMap, value: float) -> None:
     flat = torch.full((1, 3, 8, 8), value)
     gray = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(1)).expand(1, 3, 8, 8)
+    tiny = torch.tensor([value, 0.2, 0.4]).reshape(1, 3, 1, 1)
     image = colors(1).clamp(0, 1).float()
-    for one, other in ((flat, image), (image, flat), (gray, image), (image, gray), (flat, gray)):
-        result = recolored(one, other)
-        assert result.isfinite().all()
-        assert result.mean(dim=(2, 3)).allclose(other.mean(dim=(2, 3)), atol=0.03)
+    for one in (flat, gray, tiny, image):
+        for other in (flat, gray, tiny, image):
+            result = recolored(one, other, kind)
+            assert result.isfinite().all()
+            assert result.mean(dim=(2, 3)).allclose(other.mean(dim=(2, 3)), atol=0.03)
+
+
+def test_no_weight_at_all_counts_every_pixel() -> None:
+    image, palette, none = colors(1), colors(2), torch.zeros(1, 1, 24, 31)
+
+    assert torch.allclose(
+        recolored(image, palette, image_weights=none), recolored(image, palette), atol=1e-9
+    )
 
 
 def test_luminance_agrees_with_scikit_image() -> None:
@@ -81,6 +159,20 @@ def test_luminance_agrees_with_scikit_image() -> None:
     expected = rgb2yiq(image[0].permute(1, 2, 0).numpy())[:, :, 0]
 
     assert np.allclose(luminance(image)[0, 0].numpy(), expected, atol=1e-6)
+
+
+def test_matched_luminance_with_weights_agrees_with_numpy() -> None:
+    light, reference = luminance(colors(1)), luminance(colors(2))
+    weights = torch.rand(1, 1, 24, 31, generator=torch.Generator().manual_seed(0))
+
+    matched = match_luminance(light, reference, light_weights=weights, reference_weights=weights)
+
+    flat = weights.flatten().numpy()
+    ours, wanted = matched.flatten().numpy(), reference.flatten().numpy()
+    assert np.average(ours, weights=flat) == pytest.approx(np.average(wanted, weights=flat))
+    assert np.cov(ours, bias=True, aweights=flat) == pytest.approx(
+        float(np.cov(wanted, bias=True, aweights=flat)), rel=1e-2
+    )
 
 
 def test_matched_luminance_has_the_mean_and_spread_of_the_reference() -> None:

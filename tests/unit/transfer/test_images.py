@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from transfer.errors import ImageUnreadable, ShapeError
-from transfer.images import as_rgb, fitted_size, read_image, resized, to_image, to_tensor
+from transfer.errors import ImageUnreadable, NotFinite, ShapeError
+from transfer.images import as_gray, as_rgb, fitted_size, read_image, resized, to_image, to_tensor
 
 
 def test_tensor_and_back_changes_no_pixel(content: Image.Image) -> None:
@@ -41,6 +41,26 @@ def test_every_mode_becomes_rgb(mode: str) -> None:
 
 def test_transparent_parts_become_white() -> None:
     assert as_rgb(Image.new("RGBA", (1, 1), (255, 0, 0, 0))).getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_transparent_parts_of_a_mask_become_black() -> None:
+    mask = Image.new("RGBA", (2, 1), (255, 255, 255, 0))
+    mask.putpixel((1, 0), (255, 255, 255, 255))
+
+    assert list(as_gray(mask).tobytes()) == [0, 255]
+    assert list(as_gray(Image.new("RGB", (1, 1), "white")).tobytes()) == [255]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_no_numbers_are_refused(value: float) -> None:
+    values = np.full((4, 5), 0.5, dtype=np.float32)
+    values[1, 2] = value
+
+    with pytest.raises(NotFinite, match="1 of its 20 values"):
+        as_rgb(Image.fromarray(values))
+    tensor = torch.from_numpy(values).expand(1, 3, 4, 5)
+    with pytest.raises(NotFinite, match="3 of its 60 values"):
+        to_image(tensor)
 
 
 @given(height=st.integers(1, 5000), width=st.integers(1, 5000), long_edge_px=st.integers(64, 8192))

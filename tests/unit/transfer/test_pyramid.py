@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transfer.pyramid import MIN_EDGE_PX, painting, retouching, scales
-from transfer.settings import Backbone, Effort, Settings
+from transfer.pyramid import MIN_EDGE_PX, expected_cost, painting, plans, retouching, scales
+from transfer.settings import Backbone, Effort, Expert, Rendition, Settings
 
 
 def sizes_and_evaluations(settings: Settings, edge: int = 512) -> list[tuple[str, int, int]]:
@@ -72,3 +72,35 @@ def test_each_effort_is_more_work_than_the_one_before() -> None:
 
     assert costs == sorted(costs)
     assert len(set(costs)) == 3
+
+
+@given(
+    evaluations=st.integers(10, 10_000),
+    edge=st.sampled_from([64, 512, 4096]),
+    effort=st.sampled_from(Effort),
+)
+def test_evaluations_scale_the_plan(evaluations: int, edge: int, effort: Effort) -> None:
+    usual = Settings(effort=effort, renditions=tuple(Rendition))
+    asked = Settings(
+        effort=effort, renditions=tuple(Rendition), expert=Expert(evaluations=evaluations)
+    )
+    before, after = plans(usual, edge, edge), plans(asked, edge, edge)
+
+    styled = after[Rendition.STYLED]
+    # Each step is rounded, and none is left out.
+    assert abs(sum(step.evaluations for step in styled) - evaluations) <= len(styled)
+    factor = evaluations / sum(step.evaluations for step in before[Rendition.STYLED])
+    for rendition in Rendition:
+        for old, new in zip(before[rendition], after[rendition], strict=True):
+            assert (new.backbone, new.height, new.width) == (old.backbone, old.height, old.width)
+            assert new.evaluations == max(1, round(factor * old.evaluations))
+
+
+def test_more_evaluations_cost_more() -> None:
+    costs = [
+        expected_cost(Settings(expert=Expert(evaluations=number)), 512, 384)
+        for number in (50, 212, 400)
+    ]
+
+    assert costs == sorted(costs)
+    assert costs[1] == expected_cost(Settings(), 512, 384)

@@ -1,0 +1,382 @@
+"""Each control does visibly what it says, measured on finished paintings."""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from transfer import (
+    Backbone,
+    ColorMap,
+    Effort,
+    Expert,
+    InvalidSetting,
+    MaskCount,
+    MaskUnusable,
+    Pooling,
+    Rendition,
+    Settings,
+    Start,
+)
+from transfer.engine import Painter, Painting
+
+EVALUATIONS = 24
+STYLED = Rendition.STYLED
+RENDITIONS = tuple(Rendition)
+
+
+def checks(size_px: int) -> Image.Image:
+    """Red and yellow squares with soft edges, 96 px."""
+    y, x = np.mgrid[0:96, 0:96]
+    is_red = (x // size_px + y // size_px) % 2 == 0
+    colors = np.where(is_red[:, :, None], (200, 40, 30), (240, 210, 60))
+    return Image.fromarray(colors.astype(np.uint8))
+
+
+def blots() -> Image.Image:
+    """Red on yellow, about 8 px wide, in no order, 160 px."""
+    noise = np.random.default_rng(0).uniform(0, 255, (20, 20)).astype(np.uint8)
+    is_red = np.asarray(Image.fromarray(noise).resize((160, 160), Image.Resampling.BICUBIC)) > 127
+    colors = np.where(is_red[:, :, None], (200, 40, 30), (240, 210, 60))
+    return Image.fromarray(colors.astype(np.uint8))
+
+
+def stripes() -> Image.Image:
+    """Blue and white, 96 px."""
+    x = np.mgrid[0:96, 0:96][1]
+    colors = np.where((x // 6 % 2 == 0)[:, :, None], (30, 60, 190), (235, 240, 245))
+    return Image.fromarray(colors.astype(np.uint8))
+
+
+def painted(
+    painter: Painter,
+    content: Image.Image,
+    styles: Sequence[Image.Image],
+    masks: Sequence[Image.Image | None] = (),
+    **changes: Any,
+) -> Painting:
+    expert = changes.pop("expert", Expert(evaluations=EVALUATIONS))
+    settings = Settings(
+        long_edge_px=80,
+        effort=Effort.DRAFT,
+        backbone=Backbone.COMPACT,
+        expert=expert,
+        **changes,
+    )
+    return painter.paint(content, styles, settings, masks=masks)
+
+
+def styled(*arguments: Any, **changes: Any) -> np.ndarray:
+    return np.asarray(painted(*arguments, **changes).renditions[STYLED]).astype(float)
+
+
+def photo_pixels(content: Image.Image) -> np.ndarray:
+    return np.asarray(content).astype(float)  # 80 x 60, as it is painted
+
+
+def fineness(pixels: np.ndarray) -> float:
+    """How much of the variance lies between neighbors: small for large strokes."""
+    light = pixels.mean(axis=2)
+    steps = np.square(np.diff(light, axis=0)).mean() + np.square(np.diff(light, axis=1)).mean()
+    return float(steps / light.var())
+
+
+def apart(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.abs(one - other).mean())
+
+
+def color(pixels: np.ndarray) -> np.ndarray:
+    return pixels.mean(axis=(0, 1))
+
+
+def test_a_bigger_brush_makes_larger_strokes(painter: Painter) -> None:
+    """On a photo without shapes of its own."""
+    gray = Image.new("RGB", (80, 60), (128, 128, 128))
+    half, usual, double = (
+        fineness(
+            styled(
+                painter,
+                gray,
+                [blots()],
+                brush_size=size,
+                expert=Expert(evaluations=30, content_weight=0),
+            )
+        )
+        for size in (0.5, 1.0, 2.0)
+    )
+
+    assert half > 1.15 * usual
+    assert usual > 1.15 * double
+
+
+def test_smoothness_takes_grain_away(
+    painter: Painter, content: Image.Image, style: Image.Image
+) -> None:
+    rough, usual, smooth = (
+        fineness(styled(painter, content, [style], smoothness=value)) for value in (0.0, 0.5, 1.0)
+    )
+
+    assert rough > usual > 1.2 * smooth
+
+
+def test_a_style_of_all_the_weight_is_alone(
+    painter: Painter, content: Image.Image, style: Image.Image
+) -> None:
+    alone = styled(painter, content, [style])
+
+    assert np.array_equal(
+        styled(painter, content, [style, stripes()], style_weights=(0.5, 0.0)), alone
+    )
+    assert np.array_equal(styled(painter, content, [stripes(), style], style_weights=(0, 7)), alone)
+
+
+def test_a_heavier_style_is_seen_more(painter: Painter, content: Image.Image) -> None:
+    styles = [checks(8), stripes()]
+    equal = styled(painter, content, styles)
+    first = styled(painter, content, styles, style_weights=(4.0, 1.0))
+    second = styled(painter, content, styles, style_weights=(1.0, 4.0))
+
+    # The checks are red, the stripes blue.
+    redness = [color(pixels)[0] - color(pixels)[2] for pixels in (first, equal, second)]
+    assert redness[0] > redness[1] + 15 > redness[2] + 30
+    assert np.array_equal(equal, styled(painter, content, styles, style_weights=(2, 2)))
+
+
+def half_mask(side: str, size: tuple[int, int] = (80, 60)) -> Image.Image:
+    width, height = size
+    mask = Image.new("L", size)
+    is_left = side == "left"
+    mask.paste(255, (0, 0, width // 2, height) if is_left else (width // 2, 0, width, height))
+    return mask
+
+
+@pytest.mark.parametrize("rendition", Rendition)
+def test_a_mask_confines_the_style(
+    painter: Painter, content: Image.Image, rendition: Rendition
+) -> None:
+    painting = painted(painter, content, [stripes()], [half_mask("left")], renditions=(rendition,))
+
+    pixels = np.asarray(painting.renditions[rendition]).astype(float)
+    photo = photo_pixels(content)
+    assert np.array_equal(pixels[:, 46:], photo[:, 46:])
+    assert apart(pixels[:, :34], photo[:, :34]) > 10
+
+
+def test_gray_is_how_strongly(painter: Painter, content: Image.Image) -> None:
+    photo = photo_pixels(content)
+    white, gray, faint = (
+        styled(painter, content, [stripes()], [Image.new("L", (80, 60), value)])
+        for value in (255, 128, 40)
+    )
+
+    assert apart(white, photo) > 1.5 * apart(gray, photo) > 2 * apart(faint, photo) > 0
+
+
+def test_a_white_mask_is_no_mask(painter: Painter, content: Image.Image) -> None:
+    one = styled(painter, content, [stripes()], [Image.new("L", (80, 60), 255)])
+    other = styled(painter, content, [stripes()])
+
+    # Not to the bit: weighted sums are added up in another order.
+    assert apart(one, other) < 4
+    assert np.array_equal(styled(painter, content, [stripes()], [None]), other)
+
+
+def test_different_styles_go_to_different_regions(painter: Painter, content: Image.Image) -> None:
+    masks = [half_mask("left", (160, 120)), half_mask("right")]
+
+    pixels = styled(painter, content, [checks(8), stripes()], masks)
+
+    left, right = color(pixels[:, :30]), color(pixels[:, 50:])
+    assert np.allclose(left, color(np.asarray(checks(8))), atol=25)
+    assert np.allclose(right, color(np.asarray(stripes())), atol=25)
+
+
+def test_a_region_of_a_few_pixels_is_painted(painter: Painter, content: Image.Image) -> None:
+    mask = Image.new("L", (80, 60))
+    mask.paste(255, (30, 30, 34, 34))
+
+    pixels = styled(painter, content, [stripes()], [mask])
+
+    photo = photo_pixels(content)
+    assert apart(pixels[30:34, 30:34], photo[30:34, 30:34]) > 1
+    assert np.array_equal(pixels[:, :20], photo[:, :20])
+
+
+def test_masks_fit_elongated_and_one_colored_pictures(painter: Painter) -> None:
+    red = Image.new("RGB", (640, 32), (200, 30, 30))
+    settings = Settings(
+        long_edge_px=320, effort=Effort.DRAFT, expert=Expert(evaluations=10), renditions=RENDITIONS
+    )
+
+    painting = painter.paint(red, [red], settings, masks=[half_mask("right", (640, 32))])
+
+    for image in painting.renditions.values():
+        assert np.allclose(np.asarray(image)[:, :140], (200, 30, 30))
+        assert np.allclose(color(np.asarray(image)[:, 180:]), (200, 30, 30), atol=8)
+
+
+@pytest.mark.parametrize(
+    ("masks", "error", "sentence"),
+    [
+        ([half_mask("left")], MaskCount, "2 in all, or none at all; the number given is 1"),
+        ([None] * 3, MaskCount, "the number given is 3"),
+        ([None, Image.new("L", (80, 60))], MaskUnusable, "Mask 2 .+ black everywhere"),
+        ([Image.new("L", (60, 80), 9), None], MaskUnusable, "Mask 1 .+ 80 × 60 px .+ 60 × 80 px"),
+    ],
+)
+def test_contradictory_masks_are_refused(
+    painter: Painter,
+    content: Image.Image,
+    masks: list[Image.Image | None],
+    error: type[Exception],
+    sentence: str,
+) -> None:
+    with pytest.raises(error, match=sentence):
+        painted(painter, content, [stripes(), checks(8)], masks)
+
+
+def test_weights_for_other_than_the_styles_are_refused(
+    painter: Painter, content: Image.Image
+) -> None:
+    with pytest.raises(InvalidSetting, match="style weights must be one for each style, 1 in all"):
+        painted(painter, content, [stripes()], style_weights=(1.0, 2.0))
+
+
+def test_starts_lead_to_different_pictures(painter: Painter, content: Image.Image) -> None:
+    paintings = {start: styled(painter, content, [stripes()], start=start) for start in Start}
+    photo = photo_pixels(content)
+
+    def likeness(start: Start) -> float:
+        light = [pixels.mean(axis=2).ravel() for pixels in (paintings[start], photo)]
+        return float(np.corrcoef(light)[0, 1])
+
+    # Noise has to find the photo's shapes first, and so shows less of them.
+    assert likeness(Start.RECOLORED) > likeness(Start.NOISE) + 0.1
+    assert likeness(Start.CONTENT) > likeness(Start.NOISE) + 0.1
+    assert apart(paintings[Start.RECOLORED], paintings[Start.CONTENT]) > 2
+    noise = paintings[Start.NOISE]
+    assert np.array_equal(noise, styled(painter, content, [stripes()], start=Start.NOISE))
+    assert apart(noise, styled(painter, content, [stripes()], start=Start.NOISE, seed=1)) > 5
+
+
+def test_color_maps_change_the_histogram_rendition_alone(
+    painter: Painter, content: Image.Image
+) -> None:
+    paintings = {
+        kind: painted(
+            painter,
+            content,
+            [checks(8)],
+            color_map=kind,
+            renditions=(STYLED, Rendition.HISTOGRAM),
+        ).renditions
+        for kind in ColorMap
+    }
+
+    images = [np.asarray(one[Rendition.HISTOGRAM]).astype(float) for one in paintings.values()]
+    for number in range(3):
+        assert apart(images[number], images[number - 1]) > 1
+        # All of them have the photo's palette.
+        assert np.allclose(color(images[number]), color(photo_pixels(content)), atol=15)
+    first, *others = (np.asarray(one[STYLED]) for one in paintings.values())
+    for other in others:
+        assert np.array_equal(first, other)
+
+
+def test_raw_weights_are_what_the_sliders_stand_for(
+    painter: Painter, content: Image.Image, style: Image.Image
+) -> None:
+    def at(**raw: float) -> np.ndarray:
+        expert = Expert(evaluations=EVALUATIONS, **raw)
+        return styled(painter, content, [style], start=Start.CONTENT, expert=expert)
+
+    usual = styled(painter, content, [style], start=Start.CONTENT)
+    assert np.array_equal(at(content_weight=0.25, smoothness_weight=2.0), usual)
+    photo = photo_pixels(content)
+    bound, free = at(content_weight=30.0), at(content_weight=0.0)
+    # In structure; colors are the style's in both.
+    correlations = [
+        np.corrcoef(pixels.mean(axis=2).ravel(), photo.mean(axis=2).ravel())[0, 1]
+        for pixels in (bound, free)
+    ]
+    assert correlations[0] > correlations[1] + 0.05
+
+
+@pytest.mark.parametrize(
+    "expert",
+    [
+        Expert(evaluations=EVALUATIONS, pooling=Pooling.AVERAGE),
+        Expert(evaluations=EVALUATIONS, style_layers=(("relu1_1", 1.0), ("relu2_1", 1.0))),
+        Expert(evaluations=EVALUATIONS, style_layers=(("relu5_1", 1.0),)),
+        Expert(evaluations=EVALUATIONS, content_layer="relu2_2"),
+        Expert(evaluations=EVALUATIONS * 3),
+    ],
+    ids=["pooling", "shallow", "deep", "content layer", "evaluations"],
+)
+def test_what_experts_choose_is_seen(
+    painter: Painter, content: Image.Image, style: Image.Image, expert: Expert
+) -> None:
+    chosen = painted(painter, content, [style], expert=expert)
+
+    assert (
+        apart(
+            np.asarray(chosen.renditions[STYLED]).astype(float), styled(painter, content, [style])
+        )
+        > 2
+    )
+    assert chosen.evaluations == expert.evaluations
+
+
+def test_the_animation_goes_from_the_start_to_the_painting(
+    painter: Painter, content: Image.Image
+) -> None:
+    painting = painted(painter, content, [stripes()], animation=True, start=Start.CONTENT)
+    still = painted(painter, content, [stripes()], start=Start.CONTENT)
+
+    assert painting.animation is not None
+    assert still.animation is None
+    assert painting.renditions == still.renditions
+    with Image.open(io.BytesIO(painting.animation)) as animation:
+        assert animation.n_frames == EVALUATIONS + 1
+        assert animation.size == (80, 60)
+        frames = []
+        for number in range(animation.n_frames):
+            animation.seek(number)
+            frames.append(np.asarray(animation.convert("RGB")).astype(float))
+    last = np.asarray(painting.renditions[STYLED]).astype(float)
+    # WebP keeps colors at half the size; lightness has to be there in full.
+    first_light, last_light = (frames[place].mean(axis=2) for place in (0, -1))
+    assert apart(first_light, photo_pixels(content).mean(axis=2)) < 8
+    assert apart(last_light, last.mean(axis=2)) < 8
+    assert apart(first_light, last.mean(axis=2)) > 16
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"brush_size": 0.5},
+        {"brush_size": 2.0},
+        {"start": Start.NOISE},
+        {"smoothness": 1.0},
+        {"expert": Expert(evaluations=10, pooling=Pooling.AVERAGE)},
+    ],
+)
+@pytest.mark.parametrize("size", [(16, 16), (640, 32)])
+def test_every_control_is_safe_for_odd_pictures(
+    painter: Painter, changes: dict[str, Any], size: tuple[int, int]
+) -> None:
+    gray = Image.new("L", size, 128)
+    expert = changes.get("expert", Expert(evaluations=10))
+    settings = Settings(
+        long_edge_px=320 if size == (640, 32) else 64,
+        effort=Effort.DRAFT,
+        renditions=RENDITIONS,
+        **(changes | {"expert": expert}),
+    )
+
+    painting = painter.paint(gray, [gray], settings, masks=[Image.new("L", size, 200)])
+
+    assert set(painting.renditions) == set(Rendition)

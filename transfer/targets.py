@@ -1,0 +1,127 @@
+"""What an image is compared with at one scale: the sum that a painting makes small."""
+
+from collections.abc import Callable, Collection
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from transfer.backbones.vgg import MIN_EDGE_PX, VggBackbone
+from transfer.images import fitted_size, resized
+from transfer.losses import ContentTarget, StyleTarget, content_loss, roughness, style_loss
+from transfer.regions import Region
+from transfer.renditions import Canvas
+from transfer.settings import Settings
+from transfer.statistics import blended, statistics
+
+Features = Callable[[Tensor, Collection[str]], dict[str, Tensor]]
+
+
+def content_weight(strength: float) -> float:
+    """Weight of the relative content loss: 4 for strength 0, 1/4 for 0.5, 1/64 for 1.
+
+    At 1/4, vgg19 finds the content as far away (0.4 to 0.45 of 1 - correlation at relu4_2) as
+    in the pictures that the first implementations became known by.
+    """
+    return float(0.25 * 16.0 ** (1.0 - 2.0 * strength))
+
+
+def smoothness_weight(smoothness: float) -> float:
+    """Weight of `roughness`: 1/16 for smoothness 0, 2 for 0.5, 64 for 1.
+
+    2 takes the colored speckle off flat places and costs no brushwork.
+    """
+    return float(2.0 * 32.0 ** (2.0 * smoothness - 1.0))
+
+
+def objective(
+    backbone: VggBackbone, scene: Canvas, height: int, width: int, settings: Settings
+) -> Callable[[Tensor], Tensor]:
+    """The loss of an image of one size, its targets computed once.
+
+    ``sum over regions of area * style + content weight * content + smoothness weight * roughness``,
+    where style is the weighted mean over layers of `style_loss`. A region counts by its area, so
+    that each of its pixels is drawn to the style as it would be without regions.
+    """
+    expert = settings.expert
+    content_factor, smoothness_factor = expert.content_weight, expert.smoothness_weight
+    if content_factor is None:
+        content_factor = content_weight(settings.strength)
+    if smoothness_factor is None:
+        smoothness_factor = smoothness_weight(settings.smoothness)
+    layers = {layer: weight for layer, weight in expert.style_layers if weight > 0}
+    whole = sum(layers.values())
+    features = partial(_features, backbone, settings)
+    with torch.no_grad():
+        content = resized(scene.content, height, width)
+        content_target = ContentTarget.of(
+            features(content, (expert.content_layer,))[expert.content_layer]
+        )
+        seen_px = round(settings.brush_size * max(height, width))
+        goals = [
+            (
+                region.area,
+                _style_targets(features, region, layers, seen_px),
+                _shares(region, layers, height, width),
+            )
+            for region in scene.regions
+        ]
+
+    def loss(image: Tensor) -> Tensor:
+        found = features(image, {*layers, expert.content_layer})
+        style = sum(
+            area
+            * sum(
+                weight * style_loss(found[layer], targets[layer], shares[layer])
+                for layer, weight in layers.items()
+            )
+            for area, targets, shares in goals
+        )
+        return (
+            style / whole
+            + content_factor * content_loss(found[expert.content_layer], content_target)
+            + smoothness_factor * roughness(image)
+        )
+
+    return loss
+
+
+def _features(
+    backbone: VggBackbone, settings: Settings, image: Tensor, layers: Collection[str]
+) -> dict[str, Tensor]:
+    return backbone.features(image.expand(-1, 3, -1, -1), layers, settings.expert.pooling)
+
+
+def _style_targets(
+    features: Features, region: Region, layers: Collection[str], long_edge_px: int
+) -> dict[str, StyleTarget]:
+    """The blended statistics of the region's styles, seen at this size or their own."""
+    seen = []
+    for style in region.styles:
+        height, width = style.shape[2:]
+        if long_edge_px < max(height, width):
+            height, width = fitted_size(height, width, long_edge_px)
+        # An elongated style is seen larger, so that its short side survives four poolings.
+        enlarged = max(1.0, MIN_EDGE_PX * 2 / min(height, width))
+        found = features(resized(style, round(height * enlarged), round(width * enlarged)), layers)
+        seen.append({layer: statistics(found[layer]) for layer in layers})
+    return {
+        layer: StyleTarget.of(blended([one[layer] for one in seen], region.weights))
+        for layer in layers
+    }
+
+
+def _shares(
+    region: Region, layers: Collection[str], height: int, width: int
+) -> dict[str, Tensor | None]:
+    """What each position of each layer counts in the region's statistics; see `statistics`."""
+    if region.guide is None:
+        return dict.fromkeys(layers)
+    shares: dict[str, Tensor | None] = {}
+    for layer in layers:
+        halvings = int(layer[len("relu")]) - 1
+        # Averages, not samples: a region smaller than a position still has its share.
+        guide = F.adaptive_avg_pool2d(region.guide, (height >> halvings, width >> halvings))
+        shares[layer] = guide / guide.sum()
+    return shares

@@ -1,6 +1,7 @@
 """The command line: ``python -m transfer CONTENT STYLE [STYLE...] -o out.png``."""
 
 import argparse
+import io
 import os
 import sys
 import tempfile
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from PIL import Image
 
-from transfer.errors import InvalidSetting, TransferError
-from transfer.settings import Backbone, Effort, Rendition, Settings
+from transfer.arguments import add_settings, settings_of
+from transfer.errors import TransferError
+from transfer.settings import Rendition
 
 if TYPE_CHECKING:
     from transfer.engine import Progress
@@ -22,6 +24,9 @@ _FORMATS: dict[str, dict[str, Any]] = {
     ".jpeg": {"format": "JPEG", "quality": 95},
     ".webp": {"format": "WEBP", "quality": 95},
 }
+
+_EVERYWHERE = Path("everywhere")
+"""Stands for no mask among others."""
 
 
 class OutputUnwritable(TransferError):
@@ -47,32 +52,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-    settings = Settings(
-        long_edge_px=options.size,
-        strength=options.strength,
-        effort=Effort(options.effort),
-        backbone=Backbone(options.backbone),
-        renditions=_renditions(options.colors),
-        seed=options.seed,
-    )
+    settings = settings_of(options, animation=options.animation is not None)
     outputs = output_paths(options.output, settings.renditions)
     _check_outputs(outputs.values())
+    if options.animation is not None:
+        _check_animation(options.animation)
     # How long threads spin for each other before they sleep (docs/engine.md); read as torch loads.
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     # Only now that the arguments are known to be good: importing torch takes seconds.
     from transfer.engine import Painter
-    from transfer.images import read_image
+    from transfer.images import read_image, read_mask
 
     content = read_image(options.content)
     styles = [read_image(path) for path in options.styles]
+    masks = [None if path == _EVERYWHERE else read_mask(path) for path in options.mask]
     painter = Painter(options.device, options.threads)
     line = _ProgressLine()
     try:
-        painting = painter.paint(content, styles, settings, line.show)
+        painting = painter.paint(content, styles, settings, line.show, masks=masks)
     finally:
         line.end()
     for rendition, path in outputs.items():
         _save(painting.renditions[rendition], path)
+    if painting.animation is not None:
+        _write(painting.animation, options.animation)
     print(
         f"{painting.evaluations} evaluations of {' and '.join(painting.backbones)}"
         f" in {painting.seconds:.1f} s",
@@ -81,34 +84,25 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    defaults = Settings()
     parser = _Parser(prog="python -m transfer", description="Paint a photo in the style of others.")
     add = parser.add_argument
     add("content", type=Path, metavar="CONTENT", help="the photo")
     add("styles", type=Path, nargs="+", metavar="STYLE", help="pictures whose style it takes")
     add("-o", "--output", type=Path, required=True, help=f"ends in {', '.join(_FORMATS)}")
-    add("--size", type=int, default=defaults.long_edge_px, help="long edge, px (%(default)s)")
-    add("--strength", type=float, default=defaults.strength, help="0 to 1 (%(default)s)")
-    for name, kind in (("effort", Effort), ("backbone", Backbone)):
-        default = str(getattr(defaults, name))
-        add(f"--{name}", choices=[str(one) for one in kind], default=default, help=f"({default})")
     add(
-        "--colors",
-        default=",".join(defaults.renditions),
-        help=f"one or more of {', '.join(Rendition)}, commas between (%(default)s)",
+        "--mask",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="PICTURE",
+        help="where a style goes: white here, black not, gray in part; in the photo's shape;"
+        f" once per style, in their order, {_EVERYWHERE} for no mask",
     )
-    add("--seed", type=int, default=defaults.seed, help="same seed, same picture (%(default)s)")
+    add("--animation", type=Path, metavar="FILE.webp", help="the way there, as an animated WebP")
+    add_settings(parser)
     add("--device", default="auto", help="auto, cpu or cuda (%(default)s)")
     add("--threads", type=int, default=0, help="CPU threads, 0 for torch's choice (%(default)s)")
     return parser
-
-
-def _renditions(names: str) -> tuple[Rendition, ...]:
-    try:
-        return tuple(Rendition(name.strip()) for name in names.split(","))
-    except ValueError:
-        wanted = f"one or more of {', '.join(Rendition)}, with commas between"
-        raise InvalidSetting("colors", wanted, names) from None
 
 
 def output_paths(output: Path, renditions: Sequence[Rendition]) -> dict[Rendition, Path]:
@@ -134,11 +128,23 @@ def _check_outputs(paths: Iterable[Path]) -> None:
             raise OutputUnwritable(f"{path} cannot be written: {error.strerror}.") from None
 
 
+def _check_animation(path: Path) -> None:
+    if path.suffix.lower() != ".webp":
+        raise OutputUnwritable(f"The animation must end in .webp, not {path.name!r}.")
+    _check_outputs([path])
+
+
 def _save(image: Image.Image, path: Path) -> None:
+    encoded = io.BytesIO()
+    image.save(encoded, **_FORMATS[path.suffix.lower()])
+    _write(encoded.getvalue(), path)
+
+
+def _write(data: bytes, path: Path) -> None:
     """Under a temporary name first, so that nobody ever sees half a picture."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        image.save(temporary, **_FORMATS[path.suffix.lower()])
+        temporary.write_bytes(data)
         temporary.replace(path)
     except OSError as error:
         raise OutputUnwritable(f"{path} cannot be written: {error.strerror}.") from None

@@ -39,6 +39,35 @@ def test_paints_and_says_how_far_it_is(pictures: list[str], tmp_path: Path) -> N
         assert image.size == (64, 48)
 
 
+def test_every_control_reaches_the_painting(pictures: list[str], tmp_path: Path) -> None:
+    mask = Image.new("L", (80, 60))
+    mask.paste(255, (0, 0, 40, 60))
+    mask.save(tmp_path / "mask.png")
+    content, style = pictures
+
+    done = run(
+        *(content, style, style, "-o", str(tmp_path / "out.png")),
+        *("--size", "64", "--effort", "draft", "--threads", "1", "--colors", "histogram"),
+        *("--style-weights", "2,1", "--brush-size", "1.5", "--smoothness", "0.7"),
+        *("--mask", str(tmp_path / "mask.png"), "--mask", str(tmp_path / "mask.png")),
+        *("--start", "noise", "--color-map", "cholesky"),
+        *("--animation", str(tmp_path / "way.webp")),
+        *("--content-weight", "0.1", "--smoothness-weight", "1"),
+        *("--style-layers", "relu1_1=2,relu3_1", "--content-layer", "relu3_2"),
+        *("--pooling", "average", "--evaluations", "12"),
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "12 evaluations of compact" in done.stderr
+    with Image.open(tmp_path / "out.png") as image, Image.open(content) as photo:
+        right = (40, 0, 64, 48)
+        expected = photo.resize((64, 48), Image.Resampling.LANCZOS, reducing_gap=3.0)
+        assert image.crop(right).tobytes() == expected.crop(right).tobytes()
+    with Image.open(tmp_path / "way.webp") as animation:
+        assert animation.size == (64, 48)
+        assert animation.n_frames == 13
+
+
 def test_a_mistake_is_one_sentence_and_two(pictures: list[str], tmp_path: Path) -> None:
     """As a process: neither a traceback nor argparse's usage."""
     done = run(*pictures, "-o", str(tmp_path / "out.png"), "--strength", "2")
@@ -92,6 +121,49 @@ def test_every_mistake_is_one_sentence(
     assert printed.err.count("\n") == 1
     assert printed.err.endswith(".\n")
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--style-weights", "1,2"], "one for each style, 1 in all"),
+        (["--style-weights", "1;2"], "numbers with commas"),
+        (["--style-weights", "0"], "not all of them 0"),
+        (["--brush-size", "3"], "from 0.5 to 2"),
+        (["--smoothness", "nan"], "from 0 to 1"),
+        (["--start", "middle"], "noise"),
+        (["--color-map", "hsv"], "cholesky"),
+        (["--mask", "{folder}/absent.png"], "does not exist"),
+        (["--mask", "{folder}/text.png"], "cannot be read as"),
+        (["--mask", "{folder}/square.png"], "80 × 60 px"),
+        (["--mask", "everywhere", "--mask", "everywhere"], "1 in all, or none"),
+        (["--animation", "{folder}/way.gif"], "must end in .webp"),
+        (["--animation", "{folder}/no/way.webp"], "No such file or directory"),
+        (["--content-weight", "-1"], "from 0 to 1e+06"),
+        (["--style-layers", "conv1_1"], "relu1_1"),
+        (["--style-layers", "relu1_1=x"], "layer=weight"),
+        (["--content-layer", "relu9_1"], "relu4_2"),
+        (["--pooling", "sum"], "average"),
+        (["--evaluations", "1"], "from 10 to 10000"),
+    ],
+)
+def test_every_control_out_of_its_range_is_one_sentence(
+    pictures: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    sentence: str,
+) -> None:
+    (tmp_path / "text.png").write_text("no image")
+    Image.new("RGB", (40, 40)).save(tmp_path / "square.png")
+    filled = [option.format(folder=tmp_path) for option in options]
+
+    assert main([*pictures, "-o", str(tmp_path / "out.png"), *filled]) == 2
+
+    printed = capsys.readouterr()
+    assert sentence in printed.err
+    assert printed.err.count("\n") == 1
+    assert not (tmp_path / "out.png").exists()
 
 
 def test_further_renditions_are_named_after_the_first() -> None:

@@ -1,0 +1,57 @@
+import argparse
+from dataclasses import replace
+
+import pytest
+
+from transfer import ColorMap, Expert, InvalidSetting, Pooling, Settings, Start
+from transfer.arguments import add_settings, settings_of
+
+
+def parsed(words: str) -> Settings:
+    parser = argparse.ArgumentParser()
+    add_settings(parser)
+    return settings_of(parser.parse_args(words.split()), animation=True)
+
+
+def test_options_become_settings() -> None:
+    given = "--style-weights 2,0.5 --brush-size 0.7 --smoothness 0.1"
+    given += " --start content --color-map pca --content-weight 3"
+    given += " --smoothness-weight 0 --style-layers relu1_1=2,relu3_1 --content-layer relu3_2"
+    given += " --pooling average --evaluations 99"
+
+    settings = parsed(given)
+
+    assert settings == Settings(
+        style_weights=(2.0, 0.5),
+        brush_size=0.7,
+        smoothness=0.1,
+        start=Start.CONTENT,
+        color_map=ColorMap.PCA,
+        animation=True,
+        expert=Expert(
+            content_weight=3.0,
+            smoothness_weight=0.0,
+            style_layers=(("relu1_1", 2.0), ("relu3_1", 1.0)),
+            content_layer="relu3_2",
+            pooling=Pooling.AVERAGE,
+            evaluations=99,
+        ),
+    )
+    assert parsed("") == replace(Settings(), animation=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "setting"),
+    [
+        ("--style-weights 1;2", "style weights"),
+        ("--style-weights 1,,2", "style weights"),
+        ("--style-layers relu1_1=x", "style layers"),
+        ("--style-layers relu1_1,", "style layers"),
+        ("--colors styled,red", "colors"),
+    ],
+)
+def test_lists_that_are_none_are_refused(words: str, setting: str) -> None:
+    with pytest.raises(InvalidSetting) as caught:
+        parsed(words)
+
+    assert caught.value.setting == setting

@@ -146,7 +146,7 @@ def _receive(
     if reply is None:
         return
     with reply:
-        if reply.status != HTTPStatus.PARTIAL_CONTENT:
+        if received and reply.status != HTTPStatus.PARTIAL_CONTENT:
             received = 0
             with on_disk(part):
                 file.truncate(0)

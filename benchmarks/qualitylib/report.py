@@ -9,14 +9,15 @@ from benchmarks.qualitylib.distances import Distances
 from benchmarks.qualitylib.engines import Engine, Ours
 from benchmarks.qualitylib.keep import Kept
 from benchmarks.qualitylib.pairs import Pair
+from benchmarks.qualitylib.timing import BUSY_SHARE
 from transfer.settings import Effort
 
 EARLIER, DISTURBED, EXTRAPOLATED = "†", "‡", "~"
 LEGEND = (
     "Times are those of the whole command, from its start to the finished file.",
     f"{EARLIER} timed in an earlier run.",
-    f"{DISTURBED} other programs used more than 5 % of the processor meanwhile: the CPU time still"
-    " counts, the wall-clock time does not.",
+    f"{DISTURBED} other programs used more than {BUSY_SHARE:.0%} of the processor meanwhile, so the"
+    " wall-clock time is too long.",
     f"{EXTRAPOLATED} extrapolated: the peer's content distance lies outside our curve.",
 )
 

@@ -24,8 +24,8 @@ class Tile:
 def contact_sheet(rows: Sequence[Sequence[Tile]], cell_px: int = CELL_PX) -> Image.Image:
     """All tiles on white; pictures are fitted into squares, and keep their shape.
 
-    Columns are as wide as a cell. A row is as high as its highest picture and its longest text,
-    and its pictures hang from the same line.
+    Columns are as wide as a cell. The pictures of a row hang from the same line, each with its
+    text under it; the row is as high as its highest picture with the longest text.
 
     Args:
         rows: at least one, with at least one tile.
@@ -48,7 +48,7 @@ def contact_sheet(rows: Sequence[Sequence[Tile]], cell_px: int = CELL_PX) -> Ima
             left = GAP_PX + column * (cell_px + GAP_PX)
             sheet.paste(picture, (left + (cell_px - picture.width) // 2, top))
             for number, line in enumerate(tile.lines):
-                place = (left, top + height - (lines - number) * LINE_PX)
+                place = (left, top + picture.height + number * LINE_PX)
                 draw.text(place, line, fill=_INK, font=font)
         top += height + GAP_PX
     return sheet

@@ -18,7 +18,7 @@ _IDLE_FIELDS = (3, 4)
 """Of the first line of /proc/stat: idle, and waiting for disks."""
 _OWN_FIELDS = 8
 """Of the same line: what follows counts time of guests, which is in the others already."""
-_BUSY_SHARE = 0.05
+BUSY_SHARE = 0.05
 """Of the machine's processor time: if others used more, wall-clock times mislead."""
 
 
@@ -37,7 +37,7 @@ class Took:
     def is_disturbed(self) -> bool:
         """Whether others used so much of the processor that the wall-clock time misleads."""
         shared_s = self.wall_s * (os.cpu_count() or 1)
-        return self.others_cpu_s is not None and self.others_cpu_s > _BUSY_SHARE * shared_s
+        return self.others_cpu_s is not None and self.others_cpu_s > BUSY_SHARE * shared_s
 
 
 @dataclass(frozen=True)

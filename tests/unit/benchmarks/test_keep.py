@@ -55,10 +55,11 @@ def test_another_engine_size_or_picture_is_another_painting(
 
     keep.painted(replace(copyist, taste=1), order)
     keep.painted(copyist, replace(order, size_px=80))
-    picture(48, 64, 9).save(order.pair.style)
-    keep.painted(copyist, order)
+    for path in (order.pair.style, order.pair.content):
+        picture(48, 64, 9).save(path)
+        keep.painted(copyist, order)
 
-    assert copyist.painted == 4
+    assert copyist.painted == 5
 
 
 @pytest.mark.parametrize("damage", ["picture", "record", "no picture", "no record"])

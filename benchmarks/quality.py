@@ -189,7 +189,7 @@ def _measure(
     orders = [Order(pair, options.size, options.seed, device) for pair in pairs]
     count = len(pairs) * len(engines)
     ready = 0 if options.fresh else sum(bool(keep.find(e, o)) for o in orders for e in engines)
-    print(f"{count} paintings, {ready} of them kept in {keep.folder}", flush=True)
+    print(f"{count} in all, {ready} of them kept in {keep.folder}", flush=True)
     results = []
     for order in orders:
         pictures = (read_image(order.pair.content), read_image(order.pair.style))

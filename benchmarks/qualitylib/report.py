@@ -202,13 +202,15 @@ def _compared(found: Sequence[Comparison]) -> Table:
     for pair, peer in dict.fromkeys((one.pair, one.peer) for one in found):
         ours = {one.effort: one for one in found if (one.pair, one.peer) == (pair, peer)}
         theirs = next(iter(ours.values()))
-        style = (
-            f"{EXTRAPOLATED * ours[effort].is_extrapolated}{ours[effort].style:.3f}"
-            for effort in efforts
-        )
+        style = (_style(ours.get(effort)) for effort in efforts)
         rows.append((pair, peer, f"{theirs.content:.3f}", f"{theirs.peer_style:.3f}", *style))
     heading = ("pair", "peer", "its content", "its style", *map(str, efforts))
     return Table(heading, tuple(rows), 2)
+
+
+def _style(ours: Comparison | None) -> str:
+    # Without a comparison all strengths came out equally far from the content.
+    return f"{EXTRAPOLATED * ours.is_extrapolated}{ours.style:.3f}" if ours else "-"
 
 
 def _cost(results: Sequence[Result]) -> Table:

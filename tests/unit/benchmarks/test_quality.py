@@ -52,7 +52,7 @@ def test_paints_measures_and_reports(
     out = pictures.parent / "out"
     assert status == 0
     assert painted(log) == 2 * (2 * 2 + 1)
-    assert "10 paintings, 0 of them kept" in capsys.readouterr().out
+    assert "10 in all, 0 of them kept" in capsys.readouterr().out
     found = json.loads((out / "results.json").read_text())
     assert [one["engine"] for one in found["paintings"][:5]] == [
         *("draft 0.4", "draft 0.6", "fine 0.4", "fine 0.6"),
@@ -86,7 +86,7 @@ def test_goes_on_where_it_was(
 
     out = capsys.readouterr().out
     assert painted(log) == 4
-    assert "4 paintings, 3 of them kept" in out
+    assert "4 in all, 3 of them kept" in out
     assert out.count("kept from an earlier run") == 3
     assert "†" in (pictures.parent / "keep" / "report" / "table.md").read_text()
 

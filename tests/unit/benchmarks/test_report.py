@@ -103,6 +103,19 @@ def test_one_strength_is_no_curve(results: list[Result]) -> None:
     assert comparisons([one for one in results if one.engine != Ours(Effort.DRAFT, 0.7)]) == []
 
 
+def test_an_effort_without_a_curve_leaves_a_gap(results: list[Result]) -> None:
+    fine = [Ours(Effort.FINE, strength) for strength in (0.3, 0.7)]
+    results += [result(BOAT, fine[0], 0.4, 0.3), result(BOAT, fine[1], 0.3, 0.5)]
+    results += [result(CAT, engine, 0.4, 0.3) for engine in fine]
+
+    (title,) = [name for name in tables(results) if name.startswith("Style distance")]
+
+    assert [row[-2:] for row in tables(results)[title].rows] == [
+        ("0.500", "0.350"),
+        ("~0.600", "-"),
+    ]
+
+
 def test_columns_of_text_are_aligned() -> None:
     table = Table(("who", "s"), (("longer", "1.0"), ("x", "10.0")), 1)
 

@@ -79,6 +79,8 @@ def run_timed(command: Sequence[str], on_line: Callable[[str], None] | None = No
             process.returncode = os.waitstatus_to_exitcode(status)
         except BaseException:
             process.kill()
+            # After a KeyboardInterrupt, Popen itself would give it a quarter of a second only.
+            process.wait()
             raise
     wall_s, cpu_s = time.monotonic() - began, used.ru_utime + used.ru_stime
     others_s = None if busy is None else max(0.0, (_busy_s() or busy) - busy - cpu_s)

@@ -9,9 +9,10 @@ hanging or broken.
     python -m benchmarks.faults [--full] [--json FILE] [--only NAME ...] [--rounds N] [--seed N]
 
 One round of each fault takes about 10 minutes on two cores. `--full` takes about two hours: 20
-SIGKILLs of a worker and 10 of each other fault, with stops and outages of a minute instead of 15
-to 20 s. The small disk needs the right to mount, and setting a worker's clock needs libfaketime
-(Debian: apt install faketime); a round says so if it had to do without.
+SIGKILLs of a worker, 10 of each other fault, and 200 paintings under a chaos of kills; stops and
+outages last a minute instead of 15 to 20 s. The small disk needs the right to mount, and setting a
+worker's clock needs libfaketime (Debian: apt install faketime); a round says so if it had to do
+without.
 """
 
 import argparse
@@ -30,7 +31,7 @@ if not __package__:
     # Run by its path: the project is beside this folder.
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.faultlib import other_faults, queue_faults, worker_faults
+from benchmarks.faultlib import chaos, order_cuts, other_faults, queue_faults, worker_faults
 from benchmarks.faultlib.processes import Program, wait_until
 from benchmarks.faultlib.rounds import NotPossible, Result, Round
 from benchmarks.faultlib.site import Site, running_site, wall_seconds
@@ -63,12 +64,13 @@ FAULTS: dict[str, tuple[Fault, int]] = {
     "clock-stepped": (other_faults.clock_stepped, 10),
     "form-twice": (other_faults.form_sent_twice, 10),
     "web-killed": (other_faults.web_killed, 10),
+    "order-cut": (order_cuts.order_cut, 10),
+    "chaos": (chaos.chaos, 1),
 }
 """Name -> what it does, and its rounds in a full run."""
 LATENCY = "latency"
 IDLE = "idle"
 _LATENCY_ROUNDS = 20
-_IDLE_S = 30.0
 _SETTLE_S = 8.0
 """Before idleness is measured: start-up work has calmed down."""
 
@@ -112,7 +114,7 @@ def _run(
         report[LATENCY] = _measure_latency(site, random.Random(options.seed))  # noqa: S311
         print(f"latency: {report[LATENCY]}", flush=True)
     if IDLE in chosen:
-        report[IDLE] = _measure_idleness(site)
+        report[IDLE] = _measure_idleness(site, options.idle_s)
         print(f"idle: {report[IDLE]}", flush=True)
     print(_HEADING)
     for name in [name for name in chosen if name in FAULTS]:
@@ -137,6 +139,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, metavar="N", help="of each fault")
     parser.add_argument("--seed", type=int, default=0, help="decides all random moments")
+    parser.add_argument(
+        "--idle-s", type=float, default=30.0, metavar="S", help="how long to watch it idle (30)"
+    )
     parser.add_argument("--keep-logs", type=Path, metavar="DIR", help="copy the logs there")
     return parser.parse_args(arguments)
 
@@ -180,13 +185,13 @@ def _measure_latency(site: Site, rng: random.Random) -> dict[str, float]:
     }
 
 
-def _measure_idleness(site: Site) -> dict[str, float]:
+def _measure_idleness(site: Site, seconds_idle: float) -> dict[str, float]:
     """CPU use of each program while nothing is to be done, in percent of one core."""
     time.sleep(_SETTLE_S)
     programs: list[Program] = [*site.workers, site.web, site.redis]
     before = [program.cpu_seconds() for program in programs]
     began = time.monotonic()
-    time.sleep(_IDLE_S)
+    time.sleep(seconds_idle)
     seconds = time.monotonic() - began
     return {
         f"{program.name}_percent": round(100 * (program.cpu_seconds() - earlier) / seconds, 2)

@@ -1,4 +1,7 @@
-"""The command line: ``python -m transfer CONTENT STYLE [STYLE...] -o out.png``."""
+"""The command line: ``python -m transfer CONTENT STYLE [STYLE...] -o out.png``.
+
+``python -m transfer backbones`` lists the backbones; a photo of that name is ``./backbones``.
+"""
 
 import argparse
 import io
@@ -12,8 +15,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from PIL import Image
 
 from transfer.arguments import add_settings, settings_of
+from transfer.backbones import catalog
 from transfer.errors import TransferError
-from transfer.settings import Rendition
+from transfer.settings import Backbone, Rendition
 
 if TYPE_CHECKING:
     from transfer.engine import Progress
@@ -28,6 +32,10 @@ _FORMATS: dict[str, dict[str, Any]] = {
 _EVERYWHERE = Path("everywhere")
 """Stands for no mask among others."""
 
+_BACKBONES = "backbones"
+_UNKNOWN_BYTES = 550_000_000
+"""Stands in for the size of a download that is not known: sets how often the line is renewed."""
+
 
 class OutputUnwritable(TransferError):
     """The result cannot be stored where it was asked for."""
@@ -41,10 +49,13 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Paint as the arguments say; 0 when the pictures are stored, 2 when something is wrong."""
+    """Do as the arguments say; 0 when it is done, 2 when something is wrong."""
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        options = _parser().parse_args(arguments)
-        _run(options)
+        if words and words[0] == _BACKBONES:
+            _run_backbones(_backbones_parser().parse_args(words[1:]))
+        else:
+            _run(_parser().parse_args(words))
     except TransferError as error:
         print(error, file=sys.stderr)
         return 2
@@ -66,7 +77,9 @@ def _run(options: argparse.Namespace) -> None:
     content = read_image(options.content)
     styles = [read_image(path) for path in options.styles]
     masks = [None if path == _EVERYWHERE else read_mask(path) for path in options.mask]
-    painter = Painter(options.device, options.threads)
+    painter = Painter(options.device, options.threads, options.weights_dir)
+    if settings.backbone is Backbone.VGG19_TORCHVISION:
+        _download(options.weights_dir)
     line = _ProgressLine()
     try:
         painting = painter.paint(content, styles, settings, line.show, masks=masks)
@@ -84,7 +97,11 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m transfer", description="Paint a photo in the style of others.")
+    parser = _Parser(
+        prog="python -m transfer",
+        description="Paint a photo in the style of others.",
+        epilog=f"`python -m transfer {_BACKBONES}` lists the backbones.",
+    )
     add = parser.add_argument
     add("content", type=Path, metavar="CONTENT", help="the photo")
     add("styles", type=Path, nargs="+", metavar="STYLE", help="pictures whose style it takes")
@@ -102,7 +119,62 @@ def _parser() -> argparse.ArgumentParser:
     add_settings(parser)
     add("--device", default="auto", help="auto, cpu or cuda (%(default)s)")
     add("--threads", type=int, default=0, help="CPU threads, 0 for torch's choice (%(default)s)")
+    _add_weights_dir(parser)
     return parser
+
+
+def _backbones_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=f"python -m transfer {_BACKBONES}",
+        description="List the backbones: size, license, whether they are present, score.",
+    )
+    parser.add_argument(
+        "--download",
+        choices=[str(Backbone.VGG19_TORCHVISION)],
+        help="fetch these weights first; what is there already is not fetched again",
+    )
+    _add_weights_dir(parser)
+    return parser
+
+
+def _add_weights_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--weights-dir", type=Path, help="folder of downloaded weights (~/.cache/pic2paint)"
+    )
+
+
+def _run_backbones(options: argparse.Namespace) -> None:
+    if options.download:
+        _download(options.weights_dir)
+    print(_table(catalog.entries(options.weights_dir)))
+
+
+def _table(entries: Sequence[catalog.Entry]) -> str:
+    """One line per backbone, then what is missing, then what the score means."""
+    rows = [("name", "size", "present", "score", "license")]
+    for entry in entries:
+        size = "unknown" if entry.size_bytes is None else f"{entry.size_bytes / 1e6:.1f} MB"
+        score = entry.score
+        figures = "not measured" if score is None else f"{score.style:.2f} / {score.content:.2f}"
+        rows.append((entry.name, size, "yes" if entry.is_present else "no", figures, entry.license))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    missing = [f"{entry.name}: {entry.remedy}." for entry in entries if not entry.is_present]
+    return "\n".join([*lines, "", *missing, catalog.SCORE_MEANS])
+
+
+def _download(weights_dir: Path | None) -> None:
+    """Fetch torchvision's weights, unless they are there already."""
+    from transfer.backbones import vgg19_torchvision
+
+    line = _ProgressLine()
+    try:
+        vgg19_torchvision.fetch(weights_dir, line.show_download)
+    finally:
+        line.end()
 
 
 def output_paths(output: Path, renditions: Sequence[Rendition]) -> dict[Rendition, Path]:
@@ -160,21 +232,35 @@ class _ProgressLine:
         self._shown = -1
 
     def show(self, progress: "Progress") -> None:
-        step = int(progress.fraction * (100 if self._is_terminal else 10))
+        """How far a painting is."""
+        self._show(
+            progress.fraction,
+            f"{progress.fraction:4.0%}  {progress.rendition} at {progress.long_edge_px} px, "
+            f"evaluation {progress.evaluation} of {progress.evaluations}",
+        )
+
+    def show_download(self, received_bytes: int, total_bytes: int | None) -> None:
+        """How far a download is."""
+        received = f"{received_bytes / 1e6:.1f}"
+        if total_bytes is None:
+            self._show(received_bytes / _UNKNOWN_BYTES, f"downloaded {received} MB")
+        else:
+            fraction = received_bytes / total_bytes
+            text = f"{fraction:4.0%}  downloaded {received} of {total_bytes / 1e6:.1f} MB"
+            self._show(fraction, text)
+
+    def _show(self, fraction: float, text: str) -> None:
+        step = int(fraction * (100 if self._is_terminal else 10))
         if step == self._shown:
             return
         self._shown = step
-        text = (
-            f"{progress.fraction:4.0%}  {progress.rendition} at {progress.long_edge_px} px, "
-            f"evaluation {progress.evaluation} of {progress.evaluations}"
-        )
         if self._is_terminal:
             print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
         else:
             print(text, file=sys.stderr, flush=True)
 
     def end(self) -> None:
-        if self._is_terminal:
+        if self._is_terminal and self._shown >= 0:
             print(file=sys.stderr)
 
 

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import torch
 from PIL import Image
@@ -10,7 +12,7 @@ from torch import Tensor
 
 from transfer import pyramid
 from transfer.animation import Recorder
-from transfer.backbones import compact, vgg19
+from transfer.backbones import compact, vgg19, vgg19_torchvision
 from transfer.backbones.vgg import VggBackbone
 from transfer.checkpoints import Checkpoint, identity_of
 from transfer.errors import ImageTooSmall, InvalidSetting, MaskCount, MemoryExceeded, StyleMissing
@@ -59,12 +61,15 @@ class Painter:
     Args:
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for CUDA where there is one.
         threads: CPU threads of the whole process; 0 leaves the choice to torch.
+        weights_dir: where downloaded weights are kept; None for `catalog.default_weights_dir`.
 
     Raises:
         InvalidSetting: if the device is unknown or absent.
     """
 
-    def __init__(self, device: str = "auto", threads: int = 0) -> None:
+    def __init__(
+        self, device: str = "auto", threads: int = 0, weights_dir: Path | None = None
+    ) -> None:
         has_cuda = torch.cuda.is_available()
         if device not in {"auto", "cpu", "cuda"} or (device == "cuda" and not has_cuda):
             wanted = "auto, cpu or cuda" if has_cuda else "auto or cpu (there is no CUDA here)"
@@ -72,12 +77,15 @@ class Painter:
         self.device = torch.device("cuda" if has_cuda and device != "cpu" else "cpu")
         if threads > 0:
             torch.set_num_threads(threads)
+        self._loaders = _LOADERS | {
+            vgg19_torchvision.NAME: partial(vgg19_torchvision.load, weights_dir=weights_dir)
+        }
         self._backbones: dict[str, VggBackbone] = {}
 
     def backbone(self, name: str) -> VggBackbone:
         """The backbone of that name, loaded at its first use."""
         if name not in self._backbones:
-            self._backbones[name] = _LOADERS[name](self.device)
+            self._backbones[name] = self._loaders[name](self.device)
         return self._backbones[name]
 
     def paint(

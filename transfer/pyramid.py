@@ -21,6 +21,8 @@ _PAINTING = {
     (Effort.STANDARD, "vgg19"): (80, 50, 20, 8),
     (Effort.FINE, "vgg19"): (120, 80, 60, 30),
 }
+# The same network with other weights.
+_PAINTING |= {(effort, "vgg19-torchvision"): _PAINTING[effort, "vgg19"] for effort in Effort}
 _FINISHING = (12, 12, 12, 4)
 """Evaluations of vgg19 after compact has painted, by number of scales - 1."""
 
@@ -28,7 +30,7 @@ _RETOUCHING = {Effort.DRAFT: 16, Effort.STANDARD: 16, Effort.FINE: 16}
 
 # Time of one evaluation per pixel, relative to compact: measured at 512 px on a CPU
 # (0.29 and 2.94 s on one core).
-_COST = {"compact": 1.0, "vgg19": 10.0}
+_COST = {"compact": 1.0, "vgg19": 10.0, "vgg19-torchvision": 10.0}
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def painting(settings: Settings, height: int, width: int) -> tuple[Step, ...]:
 
 def retouching(settings: Settings, height: int, width: int) -> tuple[Step, ...]:
     """The steps of a later rendition, which starts from what is already painted."""
-    backbone = "vgg19" if settings.backbone is Backbone.VGG19 else "compact"
+    backbone = "compact" if settings.backbone is Backbone.AUTO else settings.backbone.value
     factor = _factor(settings, _as_effort_says(settings, height, width))
     return _scaled((Step(backbone, height, width, _RETOUCHING[settings.effort]),), factor)
 

@@ -52,6 +52,7 @@ class Backbone(StrEnum):
     """What the effort asks for: compact paints, vgg19 finishes (standard)."""
     COMPACT = "compact"
     VGG19 = "vgg19"
+    VGG19_TORCHVISION = "vgg19-torchvision"
 
 
 class Start(StrEnum):

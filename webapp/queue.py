@@ -19,7 +19,7 @@ QUEUE_NAME = "paintings"
 PAINT_NEXT = "webapp.jobs.paint_next"
 _FAILURE_TTL_S = 3600
 """How long RQ remembers a ticket whose worker died; only a reader of logs looks there."""
-_CONNECT_TIMEOUT_S = 1.0
+_TIMEOUT_S = 1.0
 
 QueueUnreachable = RedisError
 """Away, silent, or taking nothing because its memory or its disk is full: tickets wait."""
@@ -66,9 +66,7 @@ class Ticket(Job):
 
 def connect(redis_url: str) -> Redis:
     """A connection that fails within seconds instead of keeping a page waiting."""
-    return Redis.from_url(
-        redis_url, socket_connect_timeout=_CONNECT_TIMEOUT_S, socket_timeout=_CONNECT_TIMEOUT_S
-    )
+    return Redis.from_url(redis_url, socket_connect_timeout=_TIMEOUT_S, socket_timeout=_TIMEOUT_S)
 
 
 def ticket_queue(connection: Redis) -> Queue:
@@ -83,8 +81,8 @@ def offer_ticket() -> bool:
     """
     try:
         _issue(1)
-    except QueueUnreachable:
-        current_app.logger.warning("no ticket issued: the queue cannot be reached")
+    except QueueUnreachable as error:
+        current_app.logger.warning("no ticket issued, the queue cannot be reached: %s", error)
         return False
     return True
 

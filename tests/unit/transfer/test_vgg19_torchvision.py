@@ -1,0 +1,317 @@
+import importlib
+import io
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from tests.servers import free_port
+from tests.unit.transfer.weights_server import WeightsServer, serving
+from transfer.__main__ import main
+from transfer.backbones import vgg19_torchvision
+from transfer.backbones.vgg import CONTENT_LAYER, CONVOLUTIONS, STYLE_LAYERS
+from transfer.backbones.vgg19_torchvision import NAME, Source, fetch, published
+from transfer.engine import Painter
+from transfer.errors import Cancelled, WeightsUnavailable
+from transfer.settings import Backbone, Effort, Settings
+
+LAYERS = (*STYLE_LAYERS, CONTENT_LAYER)
+KEPT = "vgg19-torchvision.safetensors"
+
+
+def narrow_vgg19() -> nn.Sequential:
+    """torchvision's own VGG-19 with a sixteenth of its channels, and other weights each time."""
+    published()  # makes torchvision importable beside any torch
+    from torchvision.models import vgg
+
+    layers: nn.Sequential = vgg.make_layers(
+        [width if width == "M" else width // 16 for width in vgg.cfgs["E"]]
+    )
+    for convolution in layers:
+        if isinstance(convolution, nn.Conv2d):
+            nn.init.kaiming_normal_(convolution.weight)
+            nn.init.normal_(convolution.bias, std=0.1)
+    return layers
+
+
+def stored(layers: nn.Sequential, *, is_zip: bool = False) -> bytes:
+    """The file that torchvision would publish; the old format by default, as theirs is."""
+    state = {f"features.{key}": value for key, value in layers.state_dict().items()}
+    state["classifier.0.weight"] = torch.zeros(2, 2)
+    file = io.BytesIO()
+    torch.save(state, file, _use_new_zipfile_serialization=is_zip)
+    return file.getvalue()
+
+
+def expected_features(layers: nn.Sequential, image: Tensor) -> dict[str, Tensor]:
+    """By torchvision's own modules and normalization; only the borders are ours."""
+    from torchvision.models import VGG19_Weights
+    from torchvision.transforms.functional import normalize
+
+    preset = VGG19_Weights.IMAGENET1K_V1.transforms()
+    activations = normalize(image, preset.mean, preset.std)
+    names = iter([layer.replace("conv", "relu") for stage in CONVOLUTIONS for layer in stage])
+    found = {}
+    for module in layers[:30]:
+        if isinstance(module, nn.Conv2d):
+            module.padding_mode = "reflect"
+        activations = module(activations)
+        if isinstance(module, nn.ReLU):
+            found[next(names)] = activations.clone()
+    return found
+
+
+@dataclass
+class Published:
+    """A network as torchvision would publish it, on a server of this test."""
+
+    layers: nn.Sequential
+    server: WeightsServer
+
+    @property
+    def source(self) -> Source:
+        real = published()
+        return Source(self.server.url, self.server.digest[:8], real.mean, real.std)
+
+
+@pytest.fixture
+def network() -> Iterator[Published]:
+    torch.manual_seed(0)
+    layers = narrow_vgg19()
+    with serving(stored(layers)) as server:
+        yield Published(layers, server)
+
+
+def painter_of(folder: Path) -> Painter:
+    return Painter("cpu", threads=1, weights_dir=folder)
+
+
+def test_torchvision_says_where_its_weights_are_and_how_it_normalizes() -> None:
+    source = published()
+
+    assert source.url == "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
+    assert source.sha256_prefix == "dcbb9e9d"
+    assert source.mean == (0.485, 0.456, 0.406)
+    assert source.std == (0.229, 0.224, 0.225)
+
+
+@pytest.mark.parametrize("is_zip", [False, True])
+def test_features_are_those_of_torchvisions_own_modules(tmp_path: Path, is_zip: bool) -> None:
+    torch.manual_seed(1)
+    layers = narrow_vgg19()
+    image = torch.rand(1, 3, 48, 64)
+    with serving(stored(layers, is_zip=is_zip)) as server:
+        fetch(tmp_path, source=Published(layers, server).source)
+
+    found = painter_of(tmp_path).backbone(NAME).features(image, LAYERS)
+
+    with torch.no_grad():
+        expected = expected_features(layers, image)
+    for layer in LAYERS:
+        assert expected[layer].max() > 0.1
+        assert torch.allclose(found[layer], expected[layer], rtol=1e-4, atol=1e-4), layer
+
+
+def test_only_the_convolutions_that_are_used_are_kept(tmp_path: Path, network: Published) -> None:
+    kept = fetch(tmp_path, source=network.source)
+
+    weights = vgg19_torchvision.read_weights(kept)
+    assert list(weights) == [layer for stage in CONVOLUTIONS for layer in stage]
+    # conv5_2 to conv5_4 and the classifier are gone, and so is the download.
+    assert kept.stat().st_size < 0.7 * len(network.server.content)
+    assert {path.name for path in tmp_path.iterdir()} == {KEPT, "vgg19-torchvision.lock"}
+
+
+def test_it_paints_alone(
+    tmp_path: Path, network: Published, content: Image.Image, style: Image.Image
+) -> None:
+    fetch(tmp_path, source=network.source)
+    settings = Settings(long_edge_px=64, effort=Effort.DRAFT, backbone=Backbone.VGG19_TORCHVISION)
+
+    painting = painter_of(tmp_path).paint(content, [style], settings)
+
+    assert painting.backbones == (NAME,)
+
+
+def test_once_is_enough(tmp_path: Path, network: Published) -> None:
+    told: list[int] = []
+    for _ in range(2):
+        fetch(tmp_path, lambda received, _: told.append(received), network.source)
+
+    assert network.server.asked == [None]
+    assert told[-1] == len(network.server.content)
+
+
+def test_two_at_once_download_once(tmp_path: Path, network: Published) -> None:
+    network.server.silent_after = 1000
+    waited = threading.Event()
+    kept: list[Path] = []
+
+    def second() -> None:
+        kept.append(fetch(tmp_path, lambda *_: waited.set(), network.source))
+
+    threads = [
+        threading.Thread(target=lambda: kept.append(fetch(tmp_path, source=network.source))),
+        threading.Thread(target=second),
+    ]
+    for thread in threads:
+        thread.start()
+    assert waited.wait(30)
+    network.server.released.set()
+    for thread in threads:
+        thread.join(30)
+
+    assert network.server.asked == [None]
+    assert kept == [tmp_path / KEPT] * 2
+
+
+def test_before_the_download_it_is_one_sentence_and_compact_still_works(tmp_path: Path) -> None:
+    painter = painter_of(tmp_path / "absent")
+
+    with pytest.raises(WeightsUnavailable) as caught:
+        painter.backbone(NAME)
+
+    assert str(caught.value) == (
+        f"The weights of the backbone vgg19-torchvision cannot be used: they are not in"
+        f" {tmp_path / 'absent'} yet;"
+        " `python -m transfer backbones --download vgg19-torchvision` fetches them."
+    )
+    assert painter.backbone("compact").name == "compact"
+    assert not (tmp_path / "absent").exists()
+
+
+def test_a_damaged_file_is_refused_and_fetched_anew(tmp_path: Path, network: Published) -> None:
+    kept = fetch(tmp_path, source=network.source)
+    kept.write_bytes(kept.read_bytes()[:-100])
+
+    with pytest.raises(WeightsUnavailable, match=r"is damaged; .+ fetches it anew"):
+        painter_of(tmp_path).backbone(NAME)
+
+    fetch(tmp_path, source=network.source)
+    assert painter_of(tmp_path).backbone(NAME).name == NAME
+    assert len(network.server.asked) == 2
+
+
+def test_after_a_break_the_download_goes_on(tmp_path: Path, network: Published) -> None:
+    network.server.break_after = 50_000
+    with pytest.raises(WeightsUnavailable, match=r"vgg19-torchvision cannot.+ broke off after"):
+        fetch(tmp_path, source=network.source)
+    assert not (tmp_path / KEPT).exists()
+
+    network.server.break_after = None
+    fetch(tmp_path, source=network.source)
+
+    assert network.server.asked == [None, "bytes=50000-"]
+
+
+def test_another_network_is_refused(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    torch.save({"features.0.weight": torch.zeros(4, 3, 3, 3)}, file)
+    with (
+        serving(file.getvalue()) as server,
+        pytest.raises(WeightsUnavailable, match="is no VGG-19 and was removed"),
+    ):
+        fetch(tmp_path, source=Published(nn.Sequential(), server).source)
+
+    assert {path.suffix for path in tmp_path.iterdir()} == {".lock"}
+
+
+def test_code_in_the_file_does_not_run(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+
+    class Code:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (Path.touch, (mark,))
+
+    file = io.BytesIO()
+    torch.save({"features.0.weight": Code()}, file)
+    with serving(file.getvalue()) as server, pytest.raises(WeightsUnavailable, match="no VGG-19"):
+        fetch(tmp_path, source=Published(nn.Sequential(), server).source)
+
+    assert not mark.exists()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, network: Published) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(WeightsUnavailable, match=r"/file/folder cannot be written \(Not a dir"):
+        fetch(tmp_path / "file" / "folder", source=network.source)
+
+
+def test_what_the_callback_raises_passes_through(tmp_path: Path, network: Published) -> None:
+    def cancel(received: int, total: int | None) -> None:
+        raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        fetch(tmp_path, cancel, network.source)
+
+    fetch(tmp_path, source=network.source)
+
+
+def test_without_torchvision_it_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(name: str) -> ModuleType:
+        raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr(importlib, "import_module", absent)
+
+    with pytest.raises(WeightsUnavailable, match=r"the package torchvision.+ is not installed"):
+        fetch(tmp_path)
+
+
+def test_the_command_downloads_with_progress_and_lists(
+    tmp_path: Path,
+    network: Published,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source = network.source
+    monkeypatch.setattr(vgg19_torchvision, "published", lambda: source)
+
+    assert main(["backbones", "--weights-dir", str(tmp_path), "--download", NAME]) == 0
+
+    printed = capsys.readouterr()
+    megabytes = f"{len(network.server.content) / 1e6:.1f}"
+    assert f"100%  downloaded {megabytes} of {megabytes} MB\n" in printed.err
+    row = next(line for line in printed.out.splitlines() if line.startswith(NAME))
+    assert row.split()[1:4] == [f"{(tmp_path / KEPT).stat().st_size / 1e6:.1f}", "MB", "yes"]
+
+
+def test_a_painting_downloads_first(
+    tmp_path: Path,
+    network: Published,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    content: Image.Image,
+    style: Image.Image,
+) -> None:
+    sources: list[Source] = []
+    monkeypatch.setattr(vgg19_torchvision, "published", lambda: sources[-1])
+    content.save(tmp_path / "content.png")
+    style.save(tmp_path / "style.png")
+    arguments = [
+        *(str(tmp_path / "content.png"), str(tmp_path / "style.png")),
+        *("-o", str(tmp_path / "out.png"), "--size", "64", "--effort", "draft", "--threads", "1"),
+        *("--backbone", NAME, "--weights-dir", str(tmp_path / "weights")),
+    ]
+
+    there = network.source
+    sources.append(replace(there, url=f"http://127.0.0.1:{free_port()}/vgg19.pth"))
+    assert main(arguments) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"The weights of the backbone {NAME} cannot be used: ")
+    assert "cannot be reached" in printed
+    assert printed.count("\n") == 1
+    assert not (tmp_path / "out.png").exists()
+
+    sources.append(there)
+    assert main(arguments) == 0
+    assert f"evaluations of {NAME} in" in capsys.readouterr().err
+    assert (tmp_path / "out.png").exists()

@@ -15,7 +15,7 @@ from transfer.settings import ColorMap
 # The first row of the NTSC matrix from RGB to YIQ, the space that section 5 uses.
 _LUMINANCE_WEIGHTS = (0.299, 0.587, 0.114)
 
-# Added to variances: half of one 8-bit step, squared. Below it there is no color to speak of.
+# Least variance: half of one 8-bit step, squared. Below it there is no color to speak of.
 _EPSILON = (0.5 / 255.0) ** 2
 
 
@@ -70,8 +70,10 @@ def color_map(
       that moves colors least (the linear Monge-Kantorovich map of Pitié & Kokaram, CVMP 2007; in
       Gatys' own code, not in the paper).
 
-    All exist for gray and one-colored images, whose covariance has no inverse, because a small
-    multiple of the identity is added to both covariances.
+    All exist for gray and one-colored images, whose covariance has no inverse, because variances
+    below half of one 8-bit step, squared, are raised to that, in both covariances and along their
+    principal axes. All other covariances are met exactly; the usual multiple of the identity would
+    miss them by its size times the square of what the map amplifies.
 
     Args:
         image: RGB, shape (1, 3, H, W), range [0, 1].
@@ -192,7 +194,8 @@ def _moments(image: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
         mean = (pixels @ shares).unsqueeze(1)
         centered = pixels - mean
         covariance = (centered * shares) @ centered.T
-    return mean, covariance + _EPSILON * torch.eye(3, dtype=pixels.dtype, device=pixels.device)
+    variances, axes = torch.linalg.eigh(covariance)
+    return mean, (axes * variances.clamp_min(_EPSILON)) @ axes.T
 
 
 def _light_moments(light: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:

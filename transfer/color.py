@@ -127,7 +127,13 @@ def match_luminance(
         reference: L_C, shape (1, 1, H', W').
         light_weights: how much each pixel counts in mu_S and sigma_S, shape (1, 1, H, W).
         reference_weights: the same for mu_C and sigma_C, shape (1, 1, H', W').
+
+    Raises:
+        ShapeError: if weights have another shape than what they weigh.
+        NotFinite: if an argument holds values that are no numbers.
     """
+    check_finite("light", light)
+    check_finite("reference", reference)
     mean, variance = _light_moments(light, light_weights)
     wanted_mean, wanted_variance = _light_moments(reference, reference_weights)
     spread = (variance + _EPSILON).sqrt()
@@ -147,7 +153,12 @@ def with_luminance(image: Tensor, light: Tensor) -> Tensor:
 
     Returns:
         RGB, shape (1, 3, H, W), range [0, 1], of exactly the lightness asked for.
+
+    Raises:
+        ShapeError: if ``image`` has another shape.
+        NotFinite: if an argument holds values that are no numbers.
     """
+    check_finite("light", light)
     light = light.clamp(0.0, 1.0)
     chroma = image - luminance(image)
     room = torch.where(chroma > 0, 1.0 - light, light)
@@ -158,7 +169,8 @@ def with_luminance(image: Tensor, light: Tensor) -> Tensor:
 
 def _cholesky(from_covariance: Tensor, to_covariance: Tensor) -> Tensor:
     from_factor = torch.linalg.cholesky(from_covariance)
-    matrix: Tensor = torch.linalg.cholesky(to_covariance) @ torch.linalg.inv(from_factor)
+    to_factor = torch.linalg.cholesky(to_covariance)
+    matrix: Tensor = torch.linalg.solve_triangular(from_factor, to_factor, upper=False, left=False)
     return matrix
 
 

@@ -171,8 +171,10 @@ class Settings:
 
 
 def _check_whole(name: str, value: object, low: int, high: int, unit: str = "") -> None:
-    if type(value) is not int or not low <= value <= high:
-        raise InvalidSetting(name, f"a whole number from {low} to {high}{unit}", value)
+    if type(value) is not int:
+        raise InvalidSetting(name, "a whole number", value)
+    if not low <= value <= high:
+        raise InvalidSetting(name, f"from {low} to {high}{unit}", value)
 
 
 def _check_number(name: str, value: object, low: float, high: float) -> None:

@@ -28,6 +28,9 @@ def statistics(features: Tensor, shares: Tensor | None = None) -> Statistics:
     region: the guided Gram matrix of Gatys et al., "Controlling Perceptual Factors in Neural Style
     Transfer" (CVPR 2017, section 4), again with mean and covariance instead.
 
+    Values that are no numbers pass through: a step of the optimization that went wrong is taken
+    back, not refused. Targets refuse them.
+
     Args:
         features: activations, shape (1, C, H, W), any range.
         shares: of each position, shape (1, 1, H, W), not negative, summing to 1; None: all alike.

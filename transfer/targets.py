@@ -28,11 +28,11 @@ def content_weight(strength: float) -> float:
 
 
 def smoothness_weight(smoothness: float) -> float:
-    """Weight of `roughness`: 1/16 for smoothness 0, 2 for 0.5, 64 for 1.
+    """Weight of `roughness`: 1/8 for smoothness 0, 2 for 0.5, 32 for 1.
 
     2 takes the colored speckle off flat places and costs no brushwork.
     """
-    return float(2.0 * 32.0 ** (2.0 * smoothness - 1.0))
+    return float(2.0 * 16.0 ** (2.0 * smoothness - 1.0))
 
 
 def objective(

@@ -111,7 +111,7 @@ def test_each_map_is_what_sets_it_apart(seed: int) -> None:
     assert torch.allclose(symmetric @ back, torch.eye(3, dtype=torch.float64), atol=1e-6)
     # Red from red alone.
     cholesky, _ = maps[ColorMap.CHOLESKY]
-    assert torch.equal(cholesky, cholesky.tril())
+    assert torch.allclose(cholesky, cholesky.tril(), rtol=0, atol=1e-12)
 
 
 @settings(max_examples=40, deadline=None)
@@ -176,6 +176,18 @@ def test_no_weight_at_all_counts_every_pixel() -> None:
     assert torch.allclose(
         recolored(image, palette, image_weights=none), recolored(image, palette), atol=1e-9
     )
+
+
+def test_lightness_that_is_no_number_is_refused() -> None:
+    light = torch.full((1, 1, 24, 31), torch.nan)
+    image = colors(1).clamp(0, 1)
+
+    for function in (
+        lambda: with_luminance(image, light),
+        lambda: match_luminance(light, luminance(image)),
+    ):
+        with pytest.raises(NotFinite, match="light must hold finite numbers"):
+            function()
 
 
 def test_luminance_agrees_with_scikit_image() -> None:

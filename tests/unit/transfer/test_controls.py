@@ -380,3 +380,36 @@ def test_every_control_is_safe_for_odd_pictures(
     painting = painter.paint(gray, [gray], settings, masks=[Image.new("L", size, 200)])
 
     assert set(painting.renditions) == set(Rendition)
+
+
+def test_with_every_control_in_use_the_same_is_painted_again_bit_for_bit(
+    painter: Painter, content: Image.Image
+) -> None:
+    def once(seed: int) -> Painting:
+        return painted(
+            painter,
+            content,
+            [checks(8), stripes(), blots()],
+            [half_mask("left"), half_mask("right"), None],
+            renditions=RENDITIONS,
+            seed=seed,
+            style_weights=(2.0, 1.0, 0.5),
+            brush_size=1.4,
+            smoothness=0.8,
+            start=Start.NOISE,
+            color_map=ColorMap.CHOLESKY,
+            animation=True,
+            expert=Expert(
+                content_weight=0.3,
+                smoothness_weight=1.0,
+                style_layers=(("relu1_1", 1.0), ("relu3_2", 2.0), ("relu5_1", 0.5)),
+                content_layer="relu3_4",
+                pooling=Pooling.AVERAGE,
+                evaluations=12,
+            ),
+        )
+
+    one, again, other = once(1), once(1), once(2)
+    assert one.renditions == again.renditions
+    assert one.animation == again.animation
+    assert one.renditions != other.renditions

@@ -2,10 +2,18 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from tests.unit.transfer.conftest import picture
 from transfer.backbones.vgg import CONVOLUTIONS, VggBackbone
-from transfer.distill import Recipe, TrainingImagesMissing, distill, fit, spanning_channels
+from transfer.leastsquares import (
+    Recipe,
+    TrainingImagesMissing,
+    fit,
+    fitted,
+    patches,
+    spanning_channels,
+)
 
 SMALL = Recipe(widths=(6, 8, 8, 8, 8), images=6, crop_px=64, positions=16)
 
@@ -51,27 +59,33 @@ def test_the_whole_recipe_gives_a_network_and_repeats_itself(tmp_path: Path) -> 
     errors: dict[str, float] = {}
 
     with torch.no_grad():
-        weights = distill(paths, SMALL, errors.__setitem__)
-        again = distill(paths, SMALL, lambda *_: None)
+        student = fitted(paths, SMALL, torch.Generator().manual_seed(0), errors.__setitem__)
+        again = fitted(paths, SMALL, torch.Generator().manual_seed(0), lambda *_: None)
 
-    assert all(torch.equal(weights[name], again[name]) for name in weights)
-    assert all(tensor.dtype is torch.float16 for tensor in weights.values())
+    for layer, both in student.weights.items():
+        for tensor, repeated in zip(both, again.weights[layer], strict=True):
+            assert torch.equal(tensor, repeated)
+            assert torch.equal(tensor, tensor.half().float())
     assert list(errors) == [name.replace("conv", "relu") for row in CONVOLUTIONS for name in row]
     assert errors["relu1_1"] < 1e-4
-    network = VggBackbone(
-        "small",
-        {
-            name: (weights[f"{name}.weight"], weights[f"{name}.bias"])
-            for row in CONVOLUTIONS
-            for name in row
-        },
-        torch.device("cpu"),
-    )
+    network = VggBackbone("small", student.weights, torch.device("cpu"))
     assert network.features(torch.rand(1, 3, 32, 32), ["relu5_1"])["relu5_1"].isfinite().all()
+
+
+def test_patches_are_what_a_convolution_sees(generator: torch.Generator) -> None:
+    activations = torch.randn(2, 3, 6, 7, generator=generator)
+    kernel = torch.randn(5, 3, 3, 3, generator=generator)
+    at = torch.tensor([0, 8, 20, 41])
+
+    seen = patches(activations, at) @ kernel.flatten(1).T  # (B * N, 5)
+
+    convolved = F.conv2d(F.pad(activations, (1, 1, 1, 1), mode="reflect"), kernel)
+    expected = convolved.flatten(2)[:, :, at].transpose(1, 2).flatten(0, 1)
+    assert torch.allclose(seen, expected, atol=1e-5)
 
 
 def test_without_pictures_there_is_nothing_to_learn_from(tmp_path: Path) -> None:
     picture(32, 32, 0).save(tmp_path / "small.png")
 
     with pytest.raises(TrainingImagesMissing, match="64 px or more"):
-        distill([tmp_path / "small.png"], SMALL, lambda *_: None)
+        fitted([tmp_path / "small.png"], SMALL, torch.Generator(), lambda *_: None)

@@ -15,8 +15,9 @@ import safetensors.torch
 import torch
 
 from transfer.backbones import compact, vgg19
-from transfer.finetune import Schedule, Training, errors, read_pictures
+from transfer.finetune import Schedule, Training, errors
 from transfer.leastsquares import Recipe, Student, fitted
+from transfer.lessons import read_pictures
 
 HELD_OUT = 24
 """One picture of this many is not learned from; the others are judged by those."""

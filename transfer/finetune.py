@@ -11,17 +11,23 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from transfer.backbones.vgg import CONTENT_LAYER, CONVOLUTIONS, STYLE_LAYERS, Weights, reflected
+from transfer.backbones.vgg import (
+    CONTENT_LAYER,
+    CONVOLUTIONS,
+    STYLE_LAYERS,
+    VggBackbone,
+    Weights,
+    reflected,
+)
 from transfer.errors import CheckpointUnusable
-from transfer.images import read_image, resized, to_tensor
 from transfer.leastsquares import Student, as_published, patches
+from transfer.lessons import painted_crops, photo_crops
 
 LAYERS = tuple(layer for stage in CONVOLUTIONS for layer in stage)
 TRAINED = LAYERS[len(CONVOLUTIONS[0]) :]
@@ -38,15 +44,10 @@ _SHARES = {
     for layer in TRAINED
 }
 """In the loss; the layers that a painting is compared in count twice."""
-_RECOLORED = 0.3
-"""Share of crops that take over the colors of another one, as paintings do."""
-_NOISY = 0.25
-_NOISE = 0.1
-"""Share of crops with noise, and its largest standard deviation: a painting begins with some."""
 _SAMPLED = (64, 150)
 """Crops, and positions of each, that scales and principal axes are computed from."""
 
-_PURPOSES = ("measure", "draw", "look")
+_PURPOSES = ("once", "draw", "look")
 """Each draws from generators of its own."""
 _Lesson = tuple[Tensor, ...]
 """Of one crop: what goes into the first trained layer, then each layer's target, (H, W, C)."""
@@ -56,7 +57,7 @@ _Lesson = tuple[Tensor, ...]
 class Schedule:
     """Everything that decides the training, apart from its start and the pictures."""
 
-    steps: int = 5000
+    steps: int = 5500
     batch: int = 32
     crop_px: int = 96
     fresh: int = 16
@@ -65,17 +66,24 @@ class Schedule:
     pool: int = 4000
     """Crops that batches are drawn from; 0.8 MB each."""
     pool_at_start: int = 512
+    paints_at: int = 3250
+    """Before the step after this one, the student paints, and from then on learns from that."""
+    paintings: int = 320
+    painted_share: float = 0.25
+    """Of each batch from then on."""
     rate: float = 1e-3
     """Of Adam; all layers are scaled to a mean square of 1 meanwhile."""
     warmup: int = 100
-    """Steps over which the rate rises; falling again is left to the average."""
+    cooldown: int = 1500
+    """Steps over which the rate rises at the beginning, and falls to zero at the end."""
     averaging: float = 0.998
     """The result is the running average of the weights; this much of it stays at each step."""
     seed: int = 0
 
     def rate_at(self, step: int) -> float:
         """The rate of a step, counted from 1."""
-        return self.rate * min(1.0, step / self.warmup)
+        rising, falling = step / self.warmup, (self.steps + 1 - step) / self.cooldown
+        return self.rate * min(1.0, rising, falling)
 
 
 class Training:
@@ -108,17 +116,25 @@ class Training:
         self._averages = [value.detach().clone() for value in self._values]
         self._optimizer = torch.optim.Adam(self._values, schedule.rate, betas=(0.9, 0.99))
         self._pool: deque[_Lesson] = deque(maxlen=schedule.pool)
+        self._paintings = torch.empty(0, 3, schedule.crop_px, schedule.crop_px)
+        self._painted: list[_Lesson] = []
 
     def step(self) -> float:
         """Take one step, and return the loss before it."""
         schedule = self.schedule
         if not self._pool:
             self._fill()
+        if self.done == schedule.paints_at:
+            self._paint()
         self.done += 1
         self._optimizer.param_groups[0]["lr"] = schedule.rate_at(self.done)
         generator = self._generator(self.done, "draw")
-        drawn = torch.randint(len(self._pool), (schedule.batch,), generator=generator).tolist()
-        lessons = [self._pool[index] for index in drawn]
+        painted = round(schedule.painted_share * schedule.batch) if self._painted else 0
+        drawn = torch.randint(len(self._pool), (schedule.batch - painted,), generator=generator)
+        lessons = [self._pool[index] for index in drawn.tolist()]
+        if painted:
+            drawn = torch.randint(len(self._painted), (painted,), generator=generator)
+            lessons += [self._painted[index] for index in drawn.tolist()]
         fresh = self._fresh(self.done)
         weights = self._weights(self._values)
 
@@ -165,6 +181,7 @@ class Training:
             "scales": self._scales,
             "values": [value.detach() for value in self._values],
             "averages": self._averages,
+            "paintings": self._paintings.half(),
             "optimizer": self._optimizer.state_dict(),
         }
 
@@ -184,6 +201,8 @@ class Training:
             for value, stored in zip(self._values, state["values"], strict=True):
                 value.copy_(stored)
         self._averages = [value.clone() for value in state["averages"]]
+        self._paintings = state["paintings"].float()
+        self._painted = self._lessons(self._paintings)
         self._optimizer.load_state_dict(state["optimizer"])
 
     def _measured(self) -> tuple[dict[str, float], dict[str, tuple[Tensor, Tensor]]]:
@@ -191,9 +210,10 @@ class Training:
         count, positions = _SAMPLED
         squares = dict.fromkeys(LAYERS, 0.0)
         seen: dict[str, list[Tensor]] = {layer: [] for layer in TRAINED}
-        generator = self._generator(0, "measure")
-        for crops in self._crops(generator, count).split(8):
-            activations = crops
+        generator = self._generator(0, "once")
+        crops = photo_crops(self._pictures, self.schedule.crop_px, count, generator)
+        for some in torch.split(crops, 8):
+            activations = as_published(some)
             for stage, convolutions in enumerate(CONVOLUTIONS):
                 if stage > 0:
                     activations = F.max_pool2d(activations, 2)
@@ -205,7 +225,7 @@ class Training:
                         seen[layer].append(patches(activations, at))
                     kernel, bias = self._start.weights[layer]
                     activations = F.conv2d(reflected(activations), kernel, bias).relu_()
-                    squares[layer] += float(activations.square().mean()) * len(crops) / count
+                    squares[layer] += float(activations.square().mean()) * len(some) / count
         scales = {layer: max(math.sqrt(square), 1e-6) for layer, square in squares.items()}
         axes = {}
         for layer in TRAINED:
@@ -237,7 +257,8 @@ class Training:
         """The pool as it is before the next step, from the crops of the steps that are done."""
         schedule = self.schedule
         generator = self._generator(0, "look")
-        self._pool.extend(self._lessons(self._crops(generator, schedule.pool_at_start)))
+        crops = photo_crops(self._pictures, schedule.crop_px, schedule.pool_at_start, generator)
+        self._pool.extend(self._lessons(crops))
         for step in range(1, self.done + 1):
             # What has left the pool again need not be computed.
             if (self.done - step) // schedule.fresh_every * schedule.fresh < schedule.pool:
@@ -245,17 +266,34 @@ class Training:
                 for part in range(_PARTS):
                     self._pool.extend(self._lessons(fresh[part::_PARTS]))
 
+    def _paint(self) -> None:
+        """Fill the second pool: where the student is wrong in a way that its paintings exploit."""
+        schedule = self.schedule
+        backbone = VggBackbone("student", self.student().weights, torch.device("cpu"))
+
+        def work(number: int) -> Tensor:
+            generator = self._generator(1 + number, "once")
+            pair = photo_crops(self._pictures, schedule.crop_px, 2, generator)
+            return painted_crops(backbone, pair, generator)
+
+        with ThreadPoolExecutor(_PARTS) as threads:
+            paintings = torch.cat(list(threads.map(work, range(schedule.paintings))))
+        # As a checkpoint keeps them.
+        self._paintings = paintings.half().float()
+        self._painted = self._lessons(self._paintings)
+
     def _fresh(self, step: int) -> Tensor:
         """The crops that are new in this step, if any."""
         schedule = self.schedule
         count = schedule.fresh if step % schedule.fresh_every == 0 else 0
-        return self._crops(self._generator(step, "look"), count)
+        generator = self._generator(step, "look")
+        return photo_crops(self._pictures, schedule.crop_px, count, generator)
 
     def _lessons(self, crops: Tensor) -> list[_Lesson]:
         """What the student gets to see of each crop, and what the teacher makes of it."""
         lessons: list[_Lesson] = []
         with torch.no_grad():
-            for some in crops.split(16) if len(crops) > 0 else ():
+            for some in torch.split(as_published(crops), 16) if len(crops) > 0 else ():
                 wanted = _activations(some, self._teacher, LAYERS)
                 targets = [
                     (wanted[layer][:, self._start.channels[layer]] / self._scales[layer])
@@ -290,38 +328,9 @@ class Training:
             errors.append(error.mul_(2.0 * share))
         return loss, torch.autograd.grad([found[layer] for layer in TRAINED], leaves, errors)
 
-    def _generator(self, step: int, purpose: Literal["measure", "draw", "look"]) -> torch.Generator:
+    def _generator(self, step: int, purpose: Literal["once", "draw", "look"]) -> torch.Generator:
         number = 3 * (self.schedule.seed * 1_000_003 + step) + _PURPOSES.index(purpose)
         return torch.Generator().manual_seed(number)
-
-    def _crops(self, generator: torch.Generator, count: int) -> Tensor:
-        """New crops, shape (count, 3, crop, crop), see `as_published`.
-
-        Squares of any size that fits, since paintings are seen at several scales.
-        """
-        px = self.schedule.crop_px
-        crops = []
-        for index in torch.randint(len(self._pictures), (count,), generator=generator).tolist():
-            picture = self._pictures[index]
-            height, width = picture.shape[1:]
-            size, down, right, mirrored, noisy, noise = torch.rand(6, generator=generator).tolist()
-            side = px + int(size * (min(height, width) - px + 1))
-            top, left = int(down * (height - side + 1)), int(right * (width - side + 1))
-            crop = picture[None, :, top : top + side, left : left + side].float() / 255.0
-            crop = resized(crop, px, px)
-            if mirrored < 0.5:
-                crop = crop.flip(3)
-            if noisy < _NOISY:
-                crop = crop + _NOISE * noise * torch.randn(crop.shape, generator=generator)
-            crops.append(crop)
-        if not crops:
-            return torch.empty(0, 3, px, px)
-        images = torch.cat(crops)
-        mean, deviation = images.mean((2, 3), keepdim=True), images.std((2, 3), keepdim=True)
-        plain = (images - mean) / deviation.clamp_min(0.01)
-        others = plain * deviation.roll(1, 0) + mean.roll(1, 0)
-        is_recolored = torch.rand(count, 1, 1, 1, generator=generator) < _RECOLORED
-        return as_published(torch.where(is_recolored, others, images).clamp(0.0, 1.0))
 
 
 def errors(student: Student, teacher: Weights, pictures: Sequence[Tensor]) -> dict[str, float]:
@@ -345,19 +354,9 @@ def errors(student: Student, teacher: Weights, pictures: Sequence[Tensor]) -> di
     return {layer: missed[layer] / max(squares[layer], 1e-30) for layer in LAYERS}
 
 
-def read_pictures(paths: Sequence[Path], crop_px: int) -> list[Tensor]:
-    """Those that are large enough, shape (3, H, W), uint8: floats would take four times as much."""
-    pictures = []
-    for path in paths:
-        image = to_tensor(read_image(path))[0]
-        if min(image.shape[1:]) >= crop_px:
-            pictures.append(image.mul(255.0).round().byte())
-    return pictures
-
-
 def _activations(images: Tensor, weights: Weights, layers: Sequence[str]) -> dict[str, Tensor]:
     """After each ReLU of some neighboring layers, in bfloat16."""
-    found = {}
+    found: dict[str, Tensor] = {}
     activations = images.to(torch.bfloat16).contiguous(memory_format=torch.channels_last)
     for layer in layers:
         if found and layer in _STAGE_BEGINNINGS:

@@ -80,7 +80,7 @@ def fitted(
             samples = teacher.pop(layer).double()
             channels = spanning_channels(samples.relu(), recipe.widths[stage])
             targets = samples[:, channels]
-            at = _positions(*student[0].shape[2:], recipe)
+            at = _positions(student[0].shape[2], student[0].shape[3], recipe)
             inputs = torch.cat([patches(batch, at) for batch in student])
             kernel, bias, error = fit(inputs, targets, recipe.passes, recipe.ridge)
             # Rounded here, not at the end: the layers after this one then see the rounding too.

@@ -17,11 +17,14 @@ SMALL = Schedule(
     batch=8,
     crop_px=32,
     fresh=2,
+    fresh_every=2,
     pool=8,
     pool_at_start=4,
+    paints_at=20,
+    paintings=2,
     warmup=5,
     cooldown=10,
-    rate=3e-3,
+    rate=1e-2,
 )
 Weights = dict[str, tuple[Tensor, Tensor]]
 
@@ -106,25 +109,41 @@ def test_training_lowers_the_errors_on_other_pictures(teacher: Weights, start: S
         assert all(torch.equal(each, each.half().float()) for each in student.weights[layer])
 
 
-def test_a_run_repeats_itself_and_goes_on_from_its_state(teacher: Weights, start: Student) -> None:
-    run = Training(start, teacher, pictures(range(4)), SMALL)
-    stopped = Training(start, teacher, pictures(range(4)), SMALL)
-    losses = [run.step() for _ in range(4)]
+@pytest.mark.parametrize("paints_at", [1, 3])
+def test_a_run_repeats_itself_and_goes_on_from_its_state(
+    teacher: Weights, start: Student, paints_at: int
+) -> None:
+    schedule = replace(SMALL, paints_at=paints_at)
+    run, stopped, resumed = (
+        Training(start, teacher, pictures(range(4)), schedule) for _ in range(3)
+    )
+    losses = [run.step() for _ in range(5)]
     assert [stopped.step() for _ in range(2)] == losses[:2]
 
     stored = io.BytesIO()
     torch.save(stopped.state(), stored)
     stored.seek(0)
-    resumed = Training(start, teacher, pictures(range(4)), SMALL)
     resumed.restore(torch.load(stored, weights_only=True))
 
-    assert [resumed.step() for _ in range(2)] == losses[2:]
-    assert resumed.done == 4
+    assert [resumed.step() for _ in range(3)] == losses[2:]
+    assert resumed.done == 5
     for layer in TRAINED:
         for found, expected in zip(
             resumed.student().weights[layer], run.student().weights[layer], strict=True
         ):
             assert torch.equal(found, expected)
+
+
+def test_it_learns_from_its_paintings(teacher: Weights, start: Student) -> None:
+    plain, painting = (
+        Training(start, teacher, pictures(range(4)), replace(SMALL, paints_at=paints_at))
+        for paints_at in (100, 1)
+    )
+
+    losses = [[training.step() for _ in range(2)] for training in (plain, painting)]
+
+    assert losses[0][0] == losses[1][0]
+    assert losses[0][1] != losses[1][1]
 
 
 def test_a_state_of_another_schedule_is_refused(teacher: Weights, start: Student) -> None:
@@ -135,7 +154,9 @@ def test_a_state_of_another_schedule_is_refused(teacher: Weights, start: Student
         other.restore(run.state())
 
 
-def test_the_rate_rises_and_stays() -> None:
-    schedule = Schedule(warmup=10, rate=1.0)
+def test_the_rate_rises_stays_and_falls() -> None:
+    schedule = Schedule(steps=100, warmup=10, cooldown=20, rate=1.0)
 
-    assert [schedule.rate_at(step) for step in (1, 5, 10, 4000)] == [0.1, 0.5, 1.0, 1.0]
+    assert [schedule.rate_at(step) for step in (1, 10, 50, 80)] == [0.1, 1.0, 1.0, 1.0]
+    assert schedule.rate_at(91) == pytest.approx(0.5)
+    assert schedule.rate_at(100) == pytest.approx(0.05)

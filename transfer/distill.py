@@ -20,7 +20,7 @@ from transfer.leastsquares import Recipe, Student, fitted
 from transfer.lessons import read_pictures
 
 HELD_OUT = 24
-"""One picture of this many is not learned from; the others are judged by those."""
+"""One picture of this many is not learned from, but judged by."""
 _REPORTED = 250
 """Steps of training between two reports, and two checkpoints."""
 
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     generator = torch.Generator().manual_seed(options.seed)
     paths = sorted(path for path in options.images.glob("*") if path.is_file())
     paths = [paths[index] for index in torch.randperm(len(paths), generator=generator).tolist()]
-    kept = len(paths) - len(paths) // HELD_OUT
+    kept = len(paths) - max(1, len(paths) // HELD_OUT)
     stored: dict[str, Any] = {}
     if options.checkpoint is not None and options.checkpoint.exists():
         stored = torch.load(options.checkpoint, weights_only=True)

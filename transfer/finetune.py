@@ -340,6 +340,9 @@ def errors(student: Student, teacher: Weights, pictures: Sequence[Tensor]) -> di
         student: what is judged.
         teacher: weights of the whole network.
         pictures: shape (3, H, W), uint8.
+
+    Returns:
+        not a number for a layer where the teacher is silent, or if there are no pictures.
     """
     missed, squares = dict.fromkeys(LAYERS, 0.0), dict.fromkeys(LAYERS, 0.0)
     lowered = _lowered(student.weights), _lowered(teacher)
@@ -351,7 +354,10 @@ def errors(student: Student, teacher: Weights, pictures: Sequence[Tensor]) -> di
                 target = wanted[layer][:, student.channels[layer]].float()
                 missed[layer] += float((found[layer].float() - target).square().sum())
                 squares[layer] += float(target.square().sum())
-    return {layer: missed[layer] / max(squares[layer], 1e-30) for layer in LAYERS}
+    return {
+        layer: missed[layer] / squares[layer] if squares[layer] > 0.0 else math.nan
+        for layer in LAYERS
+    }
 
 
 def _activations(images: Tensor, weights: Weights, layers: Sequence[str]) -> dict[str, Tensor]:

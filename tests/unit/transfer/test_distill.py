@@ -1,77 +1,77 @@
+from functools import partial
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 
 from tests.unit.transfer.conftest import picture
-from transfer.backbones.vgg import CONVOLUTIONS, VggBackbone
-from transfer.distill import Recipe, TrainingImagesMissing, distill, fit, spanning_channels
+from transfer import distill
+from transfer.backbones.vgg import CONVOLUTIONS
+from transfer.finetune import Schedule
+from transfer.leastsquares import Recipe
 
-SMALL = Recipe(widths=(6, 8, 8, 8, 8), images=6, crop_px=64, positions=16)
-
-
-def test_spanning_channels_leave_out_what_others_already_say(generator: torch.Generator) -> None:
-    independent = torch.randn(200, 4, generator=generator, dtype=torch.float64)
-    weak = 0.01 * torch.randn(200, 1, generator=generator, dtype=torch.float64)
-    copies = 0.5 * independent[:, :2] + 0.1 * independent[:, 2:]
-
-    chosen = spanning_channels(torch.cat([copies, independent, weak], dim=1), 4)
-
-    assert chosen.tolist() == [2, 3, 4, 5]
+Tensors = dict[str, torch.Tensor]
 
 
-def test_fit_finds_a_layer_that_exists(generator: torch.Generator) -> None:
-    inputs = torch.randn(2000, 12, generator=generator)
-    kernel = torch.randn(5, 12, generator=generator)
-    bias = torch.randn(5, generator=generator)
-    targets = (inputs @ kernel.T + bias).double()
-
-    found_kernel, found_bias, error = fit(inputs, targets, passes=1, ridge=1e-9)
-
-    assert torch.allclose(found_kernel, kernel, atol=1e-4)
-    assert torch.allclose(found_bias, bias, atol=1e-4)
-    assert error < 1e-8
-
-
-def test_further_passes_only_help(generator: torch.Generator) -> None:
-    """What lies below zero does not matter, so giving it up leaves more room for the rest."""
-    inputs = torch.randn(2000, 6, generator=generator)
-    targets = (inputs[:, :1] * inputs[:, 1:2] - 0.3).double()
-
-    errors = [fit(inputs, targets, passes, ridge=1e-9)[2] for passes in (1, 3, 9)]
-
-    assert errors == sorted(errors, reverse=True)
-    assert errors[2] < errors[0]
-
-
-def test_the_whole_recipe_gives_a_network_and_repeats_itself(tmp_path: Path) -> None:
+@pytest.fixture
+def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Pictures, and a recipe and schedule small enough for them."""
+    folder = tmp_path / "images"
+    folder.mkdir()
     for seed in range(6):
-        picture(70, 80, seed).save(tmp_path / f"{seed}.png")
-    paths = sorted(tmp_path.iterdir())
-    errors: dict[str, float] = {}
-
-    with torch.no_grad():
-        weights = distill(paths, SMALL, errors.__setitem__)
-        again = distill(paths, SMALL, lambda *_: None)
-
-    assert all(torch.equal(weights[name], again[name]) for name in weights)
-    assert all(tensor.dtype is torch.float16 for tensor in weights.values())
-    assert list(errors) == [name.replace("conv", "relu") for row in CONVOLUTIONS for name in row]
-    assert errors["relu1_1"] < 1e-4
-    network = VggBackbone(
-        "small",
-        {
-            name: (weights[f"{name}.weight"], weights[f"{name}.bias"])
-            for row in CONVOLUTIONS
-            for name in row
-        },
-        torch.device("cpu"),
+        picture(70, 80, seed).save(folder / f"{seed}.png")
+    recipe = partial(Recipe, widths=(8, 8, 8, 8, 8), images=4, crop_px=64, positions=16)
+    schedule = partial(
+        Schedule, steps=3, batch=4, crop_px=32, fresh=2, fresh_every=1, pool_at_start=4
     )
-    assert network.features(torch.rand(1, 3, 32, 32), ["relu5_1"])["relu5_1"].isfinite().all()
+    monkeypatch.setattr(distill, "Recipe", recipe)
+    monkeypatch.setattr(distill, "Schedule", schedule)
+    monkeypatch.setattr(distill, "_REPORTED", 2)
+    return folder
 
 
-def test_without_pictures_there_is_nothing_to_learn_from(tmp_path: Path) -> None:
-    picture(32, 32, 0).save(tmp_path / "small.png")
+def made(images: Path, *further: str) -> Tensors:
+    output = images.parent / "made.safetensors"
+    assert distill.main(["--images", str(images), "-o", str(output), *further]) == 0
+    return safetensors.torch.load_file(output)
 
-    with pytest.raises(TrainingImagesMissing, match="64 px or more"):
-        distill([tmp_path / "small.png"], SMALL, lambda *_: None)
+
+def test_the_command_makes_the_file_and_says_how_good_it_is(
+    images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tensors = made(images)
+
+    layers = [layer for stage in CONVOLUTIONS for layer in stage]
+    assert set(tensors) == {f"{layer}.{part}" for layer in layers for part in ("weight", "bias")}
+    assert all(tensor.dtype is torch.float16 for tensor in tensors.values())
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:13]] == [
+        layer.replace("conv", "relu") for layer in layers
+    ]
+    assert [line.split()[0] for line in lines[13:16]] == ["0", "2", "3"]
+    assert lines[16].endswith("MB")
+
+
+def test_a_stopped_command_goes_on(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = made(images)
+    checkpoint = images.parent / "training.pt"
+    steps = 0
+    step = distill.Training.step
+
+    def interrupted(training: distill.Training) -> float:
+        nonlocal steps
+        steps += 1
+        if steps == 3:
+            raise KeyboardInterrupt
+        return step(training)
+
+    monkeypatch.setattr(distill.Training, "step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        made(images, "--checkpoint", str(checkpoint))
+    monkeypatch.setattr(distill, "fitted", None)  # not needed again
+
+    resumed = made(images, "--checkpoint", str(checkpoint))
+
+    assert steps == 4
+    assert all(torch.equal(resumed[name], whole[name]) for name in whole)

@@ -27,6 +27,7 @@ function showEasel() {
   slots.content.replaceChildren(...(content ? [draw(content)] : []));
   slots.styles.replaceChildren(...styles.map(draw));
   slots.styles.dataset.count = String(styles.length);
+  form.querySelector('[data-shelf="styles"]').dataset.chosen = String(styles.length);
   slots.result.replaceChildren();
   let caption = "Your painting";
   if (content) {
@@ -52,7 +53,7 @@ function showForecast(content) {
       width: content?.dataset.width ?? 3,
       height: content?.dataset.height ?? 2,
     });
-    for (const name of ["long_edge_px", "strength", "effort", "colors", "backbone", "seed"]) {
+    for (const name of ["long_edge_px", "strength", "effort", "colors", "backbone", "seed", "brush", "smoothness", "start"]) {
       asked.set(name, form.elements[name].value);
     }
     try {
@@ -74,6 +75,22 @@ function showError(role, sentence) {
   document.getElementById(role === "content" ? "content-error" : "styles-error")?.remove();
 }
 
+function shareOf(data) {
+  const share = document.createElement("span");
+  share.className = "share";
+  const label = document.createElement("label");
+  label.htmlFor = `share-${data.value}`;
+  const whose = document.createElement("span");
+  whose.className = "hidden";
+  whose.textContent = ` of ${data.title}`;
+  label.append("How much", whose);
+  const slider = document.createElement("input");
+  Object.assign(slider, { type: "range", min: 0, max: 100, step: 5, id: label.htmlFor, name: `share:${data.value}` });
+  slider.value = 50;
+  share.append(label, slider);
+  return share;
+}
+
 function addChoice(role, data) {
   const name = role === "content" ? "content" : "styles";
   const shelf = form.querySelector(`[data-shelf="${name}"]`);
@@ -93,6 +110,7 @@ function addChoice(role, data) {
     label.htmlFor = input.id;
     label.append(picture(data.thumbnail, data.width, data.height, data.title));
     item.append(input, label);
+    if (role === "style") item.append(shareOf(data));
     shelf.prepend(item);
   }
   input.checked = true;

@@ -94,6 +94,12 @@ def add_rendition(
     return True
 
 
+def add_animation(claim: Claim) -> bool:
+    """List the animation, which is stored; False if the painting is no longer ours."""
+    with writing() as database:
+        return _write(database, claim, animation_id=claim.attempt_id)
+
+
 def finish(claim: Claim, state: State, failure: str | None = None) -> bool:
     """End a painting; False if it is no longer this attempt's."""
     moment = now()

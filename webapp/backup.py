@@ -158,7 +158,10 @@ def _contents(database: Path, storage: Storage) -> _Contents:
         with Session(engine) as session:
             pictures = session.scalars(select(Picture.public_id)).all()
             paintings = session.execute(
-                select(Painting.public_id, Painting.preview_version, Painting.checkpoint_id)
+                select(
+                    *(Painting.public_id, Painting.preview_version),
+                    *(Painting.checkpoint_id, Painting.animation_id),
+                )
             ).all()
             renditions = session.execute(
                 select(Painting.public_id, RenditionFile.kind, RenditionFile.attempt_id).join(
@@ -175,7 +178,9 @@ def _contents(database: Path, storage: Storage) -> _Contents:
             storage.rendition_thumbnail(painting_id, Rendition(kind), attempt_id, edge_px)
             for edge_px in THUMBNAIL_EDGES_PX
         ]
-    for painting_id, preview_version, checkpoint_id in paintings:
+    for painting_id, preview_version, checkpoint_id, animation_id in paintings:
+        if animation_id is not None:
+            needed.append(storage.animation(painting_id, animation_id))
         if preview_version:
             useful.append(storage.preview(painting_id))
         if checkpoint_id is not None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, joinedload, selectinload
 
 from transfer.pyramid import expected_cost
 from transfer.settings import Settings
@@ -122,7 +122,7 @@ def known_speed(database: Session) -> Speed:
         # A resumed attempt painted only the rest: it would make everything look fast.
         .where(Attempt.outcome == Outcome.DONE, Attempt.is_resumed.is_(False))
         .order_by(Attempt.ended_at.desc())
-        .options(joinedload(Painting.content))
+        .options(joinedload(Painting.content), selectinload(Painting.style_links))
         .limit(RECENT)
     )
     return learn(
@@ -166,7 +166,7 @@ def _line(
     found = database.scalars(
         select(Painting)
         .where(Painting.state.in_([State.QUEUED, State.RUNNING]))
-        .options(joinedload(Painting.content))
+        .options(joinedload(Painting.content), selectinload(Painting.style_links))
     )
     expected = {
         painting: speed.seconds(painting.settings, *painting_size(painting)) for painting in found

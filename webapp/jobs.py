@@ -11,6 +11,7 @@ from PIL import Image
 
 from config import Config
 from transfer.engine import Painter
+from transfer.engine import Painting as Painted
 from transfer.errors import CheckpointUnusable, TransferError
 from transfer.settings import Backbone, Rendition, Settings
 from webapp import attempts, leftovers, schedule
@@ -125,8 +126,8 @@ def _optimize(claim: Claim, storage: Storage, reporter: Reporter) -> None:
     def on_rendition(kind: Rendition, image: Image.Image) -> None:
         _store(claim, storage, kind, image)
 
-    def paint(checkpoint: bytes | None) -> None:
-        warm_up().paint(
+    def paint(checkpoint: bytes | None) -> Painted:
+        return warm_up().paint(
             content,
             styles,
             settings,
@@ -137,11 +138,15 @@ def _optimize(claim: Claim, storage: Storage, reporter: Reporter) -> None:
 
     checkpoint = storage.read_checkpoint(claim.public_id, claim.checkpoint_id)
     try:
-        paint(checkpoint)
+        painted = paint(checkpoint)
     except CheckpointUnusable as error:
         # Written by another version, or damaged: starting over is slower, but right.
         logger.warning("painting %s: begins anew: %s", claim.public_id, error)
-        paint(None)
+        painted = paint(None)
+    if painted.animation is not None:
+        storage.write(storage.animation(claim.public_id, claim.attempt_id), painted.animation)
+        if not attempts.add_animation(claim):
+            raise Superseded
 
 
 def _load(claim: Claim, storage: Storage) -> tuple[Image.Image, list[Image.Image], Settings]:

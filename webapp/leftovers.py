@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from webapp.extensions import db
 from webapp.models import Painting, State, now
-from webapp.storage import Storage
+from webapp.storage import ANIMATION, Storage
 
 _LATELY = timedelta(days=1)
 
@@ -18,6 +18,8 @@ def clear(painting_id: int, public_id: str) -> None:
     painting = db.session.get(Painting, painting_id, populate_existing=True)
     is_over = painting is None or State(painting.state).is_final
     listed = [] if painting is None else [(m.kind, m.attempt_id) for m in painting.renditions]
+    if painting is not None and painting.animation_id is not None:
+        listed.append((ANIMATION, painting.animation_id))
     db.session.rollback()
     if painting is None:
         storage.remove_painting(public_id)

@@ -49,11 +49,9 @@ def rendition(public_id: str, kind: str) -> Response:
     path = _storage().rendition(public_id, Rendition(made.kind), made.attempt_id)
     if "download" not in request.args:
         return _image(path, is_lasting="v" in request.args)
-    painting = get_painting(public_id)
-    # Only characters that every file system takes; browsers get the rest encoded (RFC 6266).
-    title = "".join(c if c.isalnum() or c in " -" else "-" for c in painting.title)[:100]
+    name = f"{_file_title(get_painting(public_id))} ({made.kind}).png"
     # A painting that is tried again has this address too, and another image.
-    return _image(path, is_lasting=False, download_name=f"{title} ({made.kind}).png")
+    return _image(path, is_lasting=False, download_name=name)
 
 
 @bp.get("/paintings/<public_id>/<kind>-<int:edge_px>.webp")
@@ -66,6 +64,25 @@ def rendition_thumbnail(public_id: str, kind: str, edge_px: int) -> Response:
     return _image(
         _storage().rendition_thumbnail(public_id, Rendition(made.kind), made.attempt_id, edge_px)
     )
+
+
+@bp.get("/paintings/<public_id>/process.webp")
+@login_required
+def animation(public_id: str) -> Response:
+    """How a painting came about; ``?download`` saves it under a telling name."""
+    painting = get_painting(public_id)
+    if painting.animation_id is None:
+        abort(404)
+    path = _storage().animation(public_id, painting.animation_id)
+    if "download" not in request.args:
+        return _image(path, is_lasting="v" in request.args)
+    name = f"{_file_title(painting)} (process).webp"
+    return _image(path, is_lasting=False, download_name=name)
+
+
+def _file_title(painting: Painting) -> str:
+    """Only characters that every file system takes; browsers get the rest encoded (RFC 6266)."""
+    return "".join(c if c.isalnum() or c in " -" else "-" for c in painting.title)[:100]
 
 
 def _get_rendition(public_id: str, kind: str) -> RenditionFile:

@@ -17,11 +17,12 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
-from transfer.settings import Backbone, Effort, Rendition, Settings
+from transfer.settings import Backbone, Effort, Rendition, Settings, Start
 from webapp.extensions import Base
 
 TITLE_MAX_CHARS = 120
 NAME_MAX_CHARS = 40
+_DEFAULTS = Settings()
 
 
 def now() -> datetime:
@@ -170,6 +171,9 @@ class Painting(Base):
     colors: Mapped[list[str]] = mapped_column(JSON)
     """Names of the renditions to make, in painting order."""
     seed: Mapped[int]
+    brush_size: Mapped[float] = mapped_column(default=_DEFAULTS.brush_size)
+    smoothness: Mapped[float] = mapped_column(default=_DEFAULTS.smoothness)
+    start: Mapped[str] = mapped_column(String(16), default=_DEFAULTS.start.value)
 
     state: Mapped[str] = mapped_column(String(16), default=State.QUEUED)
     queued_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
@@ -193,6 +197,8 @@ class Painting(Base):
     """The attempt whose checkpoint the next one goes on from."""
     resumed_at_progress: Mapped[float] = mapped_column(default=0.0)
     """Where the latest attempt began: its own pace is reckoned from there."""
+    animation_id: Mapped[str | None] = mapped_column(String(32))
+    """The attempt that stored how it came about; None: nobody did."""
     interruptions: Mapped[int] = mapped_column(default=0)
     """Attempts in a row that ended with their worker's death."""
 
@@ -226,6 +232,11 @@ class Painting(Base):
             backbone=Backbone(self.backbone),
             renditions=tuple(Rendition(name) for name in self.colors),
             seed=self.seed,
+            style_weights=tuple(link.weight for link in self.style_links),
+            brush_size=self.brush_size,
+            smoothness=self.smoothness,
+            start=Start(self.start),
+            animation=True,
         )
 
     @property
@@ -244,6 +255,8 @@ class PaintingStyle(Base):
     )
     position: Mapped[int] = mapped_column(primary_key=True)
     picture_id: Mapped[int] = mapped_column(ForeignKey("picture.id"), index=True)
+    weight: Mapped[float] = mapped_column(default=1.0)
+    """How much it counts relative to the painting's other styles."""
 
     picture: Mapped[Picture] = relationship()
 

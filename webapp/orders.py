@@ -39,6 +39,7 @@ def retry(painting: Painting) -> bool:
         preview_version=0,
         interruptions=0,
         checkpoint_id=None,
+        animation_id=None,
         is_cancel_requested=False,
         trashed_at=None,
     )
@@ -50,16 +51,16 @@ def again(painting: Painting) -> str:
         name: getattr(painting, name)
         for name in (
             *("owner_id", "content_id", "long_edge_px", "strength"),
-            *("effort", "backbone", "colors", "seed"),
+            *("effort", "backbone", "colors", "seed", "brush_size", "smoothness", "start"),
         )
     }
-    style_ids = [link.picture_id for link in painting.style_links]
+    styles = [(link.picture_id, link.weight) for link in painting.style_links]
     with writing() as database:
         copy = Painting(
             form_token=new_public_id(),
             style_links=[
-                PaintingStyle(position=position, picture_id=style_id)
-                for position, style_id in enumerate(style_ids)
+                PaintingStyle(position=position, picture_id=style_id, weight=weight)
+                for position, (style_id, weight) in enumerate(styles)
             ],
             **copied,
         )

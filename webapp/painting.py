@@ -182,6 +182,22 @@ def rendition_url(painting: Painting, made: RenditionFile, edge_px: int | None =
     )
 
 
+def animation_url(painting: Painting) -> str | None:
+    """Address of the animation; it changes when the animation does."""
+    if painting.animation_id is None:
+        return None
+    version = painting.animation_id[:8]
+    return url_for("media.animation", public_id=painting.public_id, v=version)
+
+
+def style_share(painting: Painting, position: int) -> str:
+    """How much a style counts, such as ", 25 %"; nothing if all count alike."""
+    weights = [link.weight for link in painting.style_links]
+    if len(set(weights)) == 1:
+        return ""
+    return f", {weights[position] / sum(weights):.0%}".replace("%", " %")
+
+
 def _rendition_data(painting: Painting, made: RenditionFile) -> dict[str, object]:
     return {
         "kind": made.kind,
@@ -195,10 +211,12 @@ def _rendition_data(painting: Painting, made: RenditionFile) -> dict[str, object
 def register_template_names(context: dict[str, object]) -> None:
     """Give templates the names above."""
     context.update(
+        animation_url=animation_url,
         canvas_size=canvas_size,
         rendition_label=rendition_label,
         rendition_note=rendition_note,
         rendition_url=rendition_url,
         shown_renditions=shown_renditions,
+        style_share=style_share,
         preview_url=_preview_url,
     )

@@ -12,6 +12,7 @@ from transfer.settings import Rendition
 THUMBNAIL_EDGES_PX = (320, 640, 1280)
 """Long edges of the thumbnails: a phone's column, a wall on a sharp screen, a full page."""
 
+ANIMATION = "process"
 _CHECKPOINT = "checkpoint-"
 _MAX_REMEMBERED = 10_000
 """Folders of which one process remembers that they last; beyond it begins anew."""
@@ -89,6 +90,10 @@ class Storage:
         path = self.rendition(painting_id, kind, attempt_id)
         return path.with_name(f"{path.stem}-{edge_px}.webp")
 
+    def animation(self, painting_id: str, attempt_id: str) -> Path:
+        """How a painting came about (animated WebP)."""
+        return self._folder("paintings", painting_id) / f"{ANIMATION}-{_checked(attempt_id)}.webp"
+
     def write(self, path: Path, data: bytes) -> None:
         """Store ``data`` under ``path``, whole or not at all.
 
@@ -117,15 +122,15 @@ class Storage:
         """Delete everything that was painted for one painting."""
         shutil.rmtree(self._folder("paintings", painting_id), ignore_errors=True)
 
-    def keep_only(self, painting_id: str, renditions: Iterable[tuple[str, str]]) -> None:
-        """Delete all that is none of these renditions: previews, checkpoints, leftovers.
+    def keep_only(self, painting_id: str, listed: Iterable[tuple[str, str]]) -> None:
+        """Delete all that is not listed: previews, checkpoints, leftovers.
 
         Args:
             painting_id: whose folder it is; it need not be there.
-            renditions: kind and attempt of each. One attempt's name is not enough: it may have
-                listed one rendition and died while it wrote another.
+            listed: kind of rendition, or `ANIMATION`, and attempt of each. One attempt's name is
+                not enough: it may have listed one rendition and died while it wrote another.
         """
-        stems = tuple(f"{kind}-{attempt_id}" for kind, attempt_id in renditions)
+        stems = tuple(f"{kind}-{attempt_id}" for kind, attempt_id in listed)
         folder = self._folder("paintings", painting_id)
         if not folder.is_dir():
             return

@@ -1,7 +1,8 @@
 """The studio: choose a photo, a style, and how to paint; then the order is placed."""
 
+import math
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from flask import (
@@ -21,9 +22,9 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response
 from wtforms import HiddenField, IntegerField, IntegerRangeField, RadioField, SelectField
-from wtforms.validators import InputRequired, NumberRange
+from wtforms.validators import InputRequired, NumberRange, Optional
 
-from transfer.settings import Backbone, Effort, Rendition, Settings
+from transfer.settings import Backbone, Effort, Rendition, Settings, Start
 from webapp import forecast, limits, queue, samples, watch
 from webapp.access import find_picture, login_required
 from webapp.extensions import db, limiter, writing
@@ -52,6 +53,15 @@ COLOR_CHOICES: dict[str, tuple[str, tuple[Rendition, ...]]] = {
     "photo": ("From the photo", (Rendition.HISTOGRAM, Rendition.LUMINANCE)),
 }
 """Form value -> label and renditions."""
+START_LABELS = {
+    Start.RECOLORED: "The photo in the style's palette",
+    Start.CONTENT: "The photo as it is",
+    Start.NOISE: "Noise",
+}
+BRUSH_STEPS = 50
+"""Steps of the slider from the style's own brush size to twice or half of it."""
+_SHARE = 50
+"""Where the slider of a style's share begins: all styles count alike."""
 _DEFAULTS = Settings()
 
 
@@ -78,6 +88,28 @@ class StudioForm(FlaskForm):
         choices={value: label for value, (label, _) in COLOR_CHOICES.items()},
         default="both",
     )
+    brush = IntegerRangeField(
+        "Brush size",
+        [
+            # A page that was open since before this field existed still works.
+            Optional(),
+            NumberRange(-BRUSH_STEPS, BRUSH_STEPS, "Choose a brush size with the slider."),
+        ],
+        default=0,
+    )
+    smoothness = IntegerRangeField(
+        "Smoothness",
+        [
+            Optional(),
+            NumberRange(0, 100, "Choose a smoothness from 0 to 100."),
+        ],
+        default=round(_DEFAULTS.smoothness * 100),
+    )
+    start = SelectField(
+        "Begin with",
+        choices={start.value: label for start, label in START_LABELS.items()},
+        default=_DEFAULTS.start.value,
+    )
     backbone = SelectField(
         "Backbone",
         choices={backbone.value: label for backbone, label in BACKBONE_LABELS.items()},
@@ -99,6 +131,8 @@ class Selection:
 
     is_style: bool
     admitted: list[Upload | Picture] = field(default_factory=list)
+    shares: list[int] = field(default_factory=list)
+    """How much each of the admitted counts, 0 to 100."""
     errors: list[str] = field(default_factory=list)
     status: int = 422
 
@@ -106,27 +140,29 @@ class Selection:
         """Admit a file, or note why not."""
         try:
             self.admitted.append(admit_file(file))
+            self.shares.append(_SHARE)
         except UploadRefused as refusal:
             name = f"{file.filename}: " if self.is_style else ""
             self.errors.append(f"{name}{refusal}")
             if refusal.status == 413:
                 self.status = 413
 
-    def add_choice(self, value: str) -> None:
+    def add_choice(self, value: str, share: int = _SHARE) -> None:
         """Admit a picture that is already here, or note that it is not."""
         chosen = admit_choice(value)
         if chosen is None:
             self.errors.append("This picture is no longer there. Choose another one.")
         else:
             self.admitted.append(chosen)
+            self.shares.append(share)
 
-    def kept(self) -> list[Picture]:
-        """Every admitted picture as a row, each once."""
-        pictures = [
-            item if isinstance(item, Picture) else keep(item, is_style=self.is_style)
-            for item in self.admitted
-        ]
-        return list({picture.id: picture for picture in pictures}.values())
+    def kept(self) -> list[tuple[Picture, int]]:
+        """Every admitted picture as a row, each once, and how much it counts."""
+        found: dict[int, tuple[Picture, int]] = {}
+        for item, share in zip(self.admitted, self.shares, strict=True):
+            picture = item if isinstance(item, Picture) else keep(item, is_style=self.is_style)
+            found[picture.id] = picture, share
+        return list(found.values())
 
 
 @bp.get("")
@@ -135,6 +171,7 @@ def index() -> str:
     """The empty studio, or one set up like an earlier painting (``?like=``) or a sample pair."""
     form = _form()
     content, styles = request.args.get("content", ""), request.args.getlist("style")
+    shares: dict[str, int] = {}
     earlier = request.args.get("like")
     if earlier:
         painting = db.session.scalar(
@@ -143,8 +180,11 @@ def index() -> str:
         if painting is not None:
             _fill(form, painting)
             content = painting.content.public_id
-            styles = [style.public_id for style in painting.styles]
-    return _page(form, content, styles)
+            shares = {
+                link.picture.public_id: round(_SHARE * link.weight) for link in painting.style_links
+            }
+            styles = list(shares)
+    return _page(form, content, styles, shares=shares)
 
 
 @bp.get("/forecast")
@@ -181,7 +221,7 @@ def order() -> Response | tuple[str, int]:
         is_too_large = 413 in {content.status, styles.status}
         page = _page(form, *chosen, content.errors, styles.errors)
         return page, 413 if is_too_large else 422
-    painting, is_new = _place(form, content.kept()[0], styles.kept())
+    painting, is_new = _place(form, content.kept()[0][0], styles.kept())
     if is_new and not queue.offer_ticket():
         flash("Your painting is saved. It waits until the queue can be reached again.")
     return redirect(url_for("painting.show", public_id=painting.public_id), code=303)
@@ -193,7 +233,8 @@ def on_too_large(_error: RequestEntityTooLarge) -> tuple[str, int]:
     """The body was cut off at the limit: the page again, with a sentence beside the fields."""
     limit_mb = current_app.config["PIC2PAINT"].max_upload_bytes / 1e6
     sentence = f"Each file may have at most {limit_mb:.0f} MB. Choose smaller pictures."
-    return _page(StudioForm(formdata=None), "", [], [sentence], []), 413
+    # Nothing of the form was read, and asking for it would read on.
+    return _page(StudioForm(formdata=None), "", [], [sentence], [], shares={}), 413
 
 
 def _forecast_text(form: StudioForm, width: int, height: int) -> str:
@@ -203,6 +244,7 @@ def _forecast_text(form: StudioForm, width: int, height: int) -> str:
         effort=Effort(form.effort.data),
         backbone=Backbone(form.backbone.data),
         renditions=COLOR_CHOICES[form.colors.data][1],
+        brush_size=_brush_size(form.brush.data),
     )
     painted = forecast.painted_size(height, width, settings.long_edge_px)
     outlook = forecast.outlook_for(g.user.id, settings, *painted)
@@ -254,14 +296,35 @@ def _read_styles() -> Selection:
         for file in files:
             selection.add_file(file)
         for value in values:
-            selection.add_choice(value)
+            selection.add_choice(value, _shares().get(value, _SHARE))
+        if selection.shares and not any(selection.shares):
+            selection.errors.append("Give at least one style a share above 0.")
     return selection
 
 
-def _place(form: StudioForm, content: Picture, styles: Sequence[Picture]) -> tuple[Painting, bool]:
+def _shares() -> dict[str, int]:
+    """How much each chosen style counts, 0 to 100; what is unreadable as if it were not there."""
+    return {
+        value: min(max(request.form.get(f"share:{value}", _SHARE, int), 0), 100)
+        for value in request.form.getlist("styles")
+    }
+
+
+def _smoothness(percent: int | None) -> float:
+    return _DEFAULTS.smoothness if percent is None else percent / 100
+
+
+def _brush_size(steps: int | None) -> float:
+    """The brush size at a place of its slider: equal steps are equal factors."""
+    return float(2.0 ** ((steps or 0) / BRUSH_STEPS))
+
+
+def _place(
+    form: StudioForm, content: Picture, styles: Sequence[tuple[Picture, int]]
+) -> tuple[Painting, bool]:
     token = f"{g.user.id}:{(form.form_token.data or secrets.token_urlsafe(16))[:48]}"
     owner_id, content_id = g.user.id, content.id
-    style_ids = [style.id for style in styles]
+    shares = [(style.id, share) for style, share in styles]
     with writing() as database:
         painting = database.scalar(select(Painting).where(Painting.form_token == token))
         is_new = painting is None
@@ -271,8 +334,8 @@ def _place(form: StudioForm, content: Picture, styles: Sequence[Picture]) -> tup
                 form_token=token,
                 content_id=content_id,
                 style_links=[
-                    PaintingStyle(position=position, picture_id=style_id)
-                    for position, style_id in enumerate(style_ids)
+                    PaintingStyle(position=position, picture_id=style_id, weight=share / _SHARE)
+                    for position, (style_id, share) in enumerate(shares)
                 ],
                 long_edge_px=form.long_edge_px.data,
                 strength=(form.strength.data or 0) / 100,
@@ -280,10 +343,13 @@ def _place(form: StudioForm, content: Picture, styles: Sequence[Picture]) -> tup
                 backbone=form.backbone.data,
                 colors=[kind.value for kind in COLOR_CHOICES[form.colors.data][1]],
                 seed=form.seed.data,
+                brush_size=_brush_size(form.brush.data),
+                smoothness=_smoothness(form.smoothness.data),
+                start=form.start.data,
             )
             database.add(painting)
             mark_used(database.get_one(Picture, content_id), is_style=False)
-            for style_id in style_ids:
+            for style_id, _ in shares:
                 mark_used(database.get_one(Picture, style_id), is_style=True)
     return painting, is_new
 
@@ -294,6 +360,9 @@ def _fill(form: StudioForm, painting: Painting) -> None:
     form.effort.data = painting.effort
     form.backbone.data = painting.backbone
     form.seed.data = painting.seed
+    form.brush.data = round(BRUSH_STEPS * math.log2(painting.brush_size))
+    form.smoothness.data = round(painting.smoothness * 100)
+    form.start.data = painting.start
     form.colors.data = next(
         (
             value
@@ -310,7 +379,9 @@ def _page(
     styles: Sequence[str],
     content_errors: Sequence[str] = (),
     style_errors: Sequence[str] = (),
+    *,
     limit: str | None = None,
+    shares: Mapping[str, int] | None = None,
 ) -> str:
     _set_sizes(form)
     form.form_token.data = form.form_token.data or secrets.token_urlsafe(16)
@@ -321,12 +392,15 @@ def _page(
         form=form,
         content=content,
         styles=styles,
+        shares=_shares() if shares is None else shares,
+        share=_SHARE,
         content_errors=content_errors,
         style_errors=style_errors,
         photo_shelf=shelf(is_style=False, selected=chosen_content),
         style_shelf=shelf(is_style=True, selected=chosen_styles),
         samples=samples,
         max_styles=MAX_STYLES,
+        brush_steps=BRUSH_STEPS,
         effort_notes={effort.value: note for effort, (_, note) in EFFORT_LABELS.items()},
         limit=limit,
         forecast_text="" if form.errors else _forecast_text(form, *_shape(chosen_content)),

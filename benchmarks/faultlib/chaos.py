@@ -30,7 +30,7 @@ def chaos(stage: Round) -> None:
                 stage.rng.randrange(2), colors=[Rendition.STYLED], long_edge_px=_LONG_EDGE_PX
             )
             # Whose worker was killed three times over is given up, and says so.
-            stage.expected[public_id].add(State.FAILED)
+            stage.expected[public_id] = {State.DONE, State.FAILED}
             to_order -= 1
         if stage.wait_for_end(stage.rng.uniform(*_BETWEEN_KILLS_S)) and not to_order:
             break

@@ -62,7 +62,7 @@ def order_cut(stage: Round) -> None:
         stage.expected[public_id] = {State.DONE}
         if point in painted:
             # One of each point is painted to its end; of the others the row is what counts.
-            stage.expected[public_id].add(State.CANCELLED)
+            stage.expected[public_id] = {State.DONE, State.CANCELLED}
             _cancel(stage, public_id)
         painted.add(point)
     stage.note(f"{len(told)} orders cut")

@@ -239,6 +239,12 @@ class Round:
                 path = self.site.storage.rendition_thumbnail(public_id, kind, attempt_id, edge_px)
                 wanted.add(path)
                 self._check_image(path, (1, 1), (min(edge_px, size[0]), min(edge_px, size[1])))
+        if row["animation_id"] is not None:
+            path = self.site.storage.animation(public_id, row["animation_id"])
+            wanted.add(path)
+            self._check_image(path, (1, 1), (row["long_edge_px"], row["long_edge_px"]))
+        elif state is State.DONE:
+            self.wrong("lost", f"{public_id} has no animation")
         wait_until(lambda: self._files(public_id) <= wanted, _SETTLE_TIMEOUT_S)
         for path in sorted(self._files(public_id) - wanted):
             self.wrong("broken", f"nobody lists {path.name}")

@@ -83,6 +83,8 @@ def paint(public_id: str, storage: Storage) -> None:
         path = storage.rendition_thumbnail(public_id, kind, claim.attempt_id, edge_px)
         storage.write(path, encoded(image, "WEBP"))
     assert attempts.add_rendition(claim, kind, image.width, image.height)
+    storage.write(storage.animation(public_id, claim.attempt_id), encoded(image, "WEBP"))
+    assert attempts.add_animation(claim)
     assert attempts.finish(claim, State.DONE)
     leftovers.clear(claim.painting_id, public_id)
 
@@ -164,7 +166,10 @@ def test_a_site_goes_on_from_its_backup(
         images = [
             f"/paintings/{public_id}/{name}"
             for public_id in (*done, trashed)
-            for name in ("styled.png", *(f"styled-{edge}.webp" for edge in THUMBNAIL_EDGES_PX))
+            for name in (
+                *("styled.png", "process.webp"),
+                *(f"styled-{edge}.webp" for edge in THUMBNAIL_EDGES_PX),
+            )
         ]
         images += [
             f"/pictures/{folder.name}/{name}"

@@ -54,6 +54,12 @@ def test_a_ticket_becomes_a_painting(site: Flask, ada: int, start_worker: Worker
             with Image.open(thumbnail) as image:
                 assert image.format == "WEBP"
             listed.add(thumbnail)
+    assert painting.animation_id is not None
+    path = storage.animation(public_id, painting.animation_id)
+    with Image.open(path) as image:
+        assert (image.format, max(image.size)) == ("WEBP", 128)
+        assert image.n_frames > 1
+    listed.add(path)
     # Nothing else is left in the folder: no preview, no half-written file.
     assert set(path.parent.iterdir()) == listed
     assert outcomes(public_id) == [Outcome.DONE]

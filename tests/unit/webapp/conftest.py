@@ -197,6 +197,7 @@ def make_painting(
     *,
     content: str | None = None,
     style: str | None = None,
+    has_animation: bool = False,
     **values: Any,
 ) -> str:
     """A painting of the owner's with what belongs to it; its public id."""
@@ -225,6 +226,9 @@ def make_painting(
             for edge in THUMBNAIL_EDGES_PX:
                 path = storage.rendition_thumbnail(painting_id, kind, attempt_id, edge)
                 storage.write(path, files.webp(96, 64))
+        if has_animation:
+            values["animation_id"] = attempt_id
+            storage.write(storage.animation(painting_id, attempt_id), files.webp(96, 64))
         if values.get("preview_version"):
             storage.write(storage.preview(painting_id), files.jpeg(48, 32))
         owner_id = _user_id(owner)

@@ -42,6 +42,7 @@ FOR_ITS_OWNER = {
     "painting.restore": 303,
     "trash.confirm_removal": 200,
     "trash.remove": 302,
+    "media.animation": 200,
     "media.picture": 200,
     "media.picture_thumbnail": 200,
     "media.preview": 200,
@@ -106,7 +107,11 @@ def something(owner: Browser, endpoint: str) -> str:
         return make_picture(owner)
     is_trashed = endpoint.startswith("trash.")
     return make_painting(
-        owner, State.DONE, preview_version=1, trashed_at=now() if is_trashed else None
+        owner,
+        State.DONE,
+        has_animation=True,
+        preview_version=1,
+        trashed_at=now() if is_trashed else None,
     )
 
 

@@ -196,3 +196,26 @@ def test_preview_of_a_finished_painting_is_no_longer_shown(ada: Browser, app: Fl
     change(app, painting, state=State.CANCELLED)
 
     assert not [s for s in ada.page("/").sources() if "preview" in s]
+
+
+def test_animation_is_shown_and_saved(ada: Browser, ben: Browser) -> None:
+    painting = make_painting(ada, has_animation=True)
+    address = next(s for s in ada.page(f"/paintings/{painting}").sources() if "process" in s)
+
+    with ada.get(address) as response:
+        assert response.mimetype == "image/webp"
+        assert response.headers["Cache-Control"] == A_YEAR
+    with ada.get(f"/paintings/{painting}/process.webp?download=1") as response:
+        assert response.headers["Cache-Control"] == "no-store"
+        name = file_name(response.headers["Content-Disposition"])
+        assert name is not None
+        assert name.endswith("(process).webp")
+    assert ben.get(address).status_code == 404
+
+
+def test_animation_that_was_not_made_is_not_there(ada: Browser) -> None:
+    painting = make_painting(ada)
+
+    assert ada.get(f"/paintings/{painting}/process.webp").status_code == 404
+    page = ada.page(f"/paintings/{painting}")
+    assert not [source for source in page.sources() if "process" in source]

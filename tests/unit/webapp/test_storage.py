@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from transfer.settings import Rendition
-from webapp.storage import THUMBNAIL_EDGES_PX, Storage
+from webapp.storage import ANIMATION, THUMBNAIL_EDGES_PX, Storage
 
 PAINTING = "abcdefghijklmnopqrstuv"
 STYLED = Rendition.STYLED
@@ -176,7 +176,11 @@ def test_only_files_of_the_named_renditions_are_kept(storage: Storage) -> None:
     # The first attempt listed one rendition and died while it wrote another.
     storage.write(storage.rendition(PAINTING, Rendition.LUMINANCE, first), b"data")
 
-    storage.keep_only(PAINTING, [(STYLED, first), (STYLED, third)])
+    storage.write(storage.animation(PAINTING, second), b"data")
+    kept.append(storage.animation(PAINTING, third))
+    storage.write(kept[-1], b"data")
+
+    storage.keep_only(PAINTING, [(STYLED, first), (STYLED, third), (ANIMATION, third)])
 
     assert sorted(kept[0].parent.iterdir()) == sorted(kept)
 

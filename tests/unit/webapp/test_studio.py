@@ -21,6 +21,7 @@ from tests.unit.webapp.conftest import (
     stored_files,
     upload,
 )
+from transfer.settings import Start
 from webapp.extensions import db
 from webapp.models import Painting, PaintingStyle, Picture, State
 from webapp.samples import pairs, photos, styles
@@ -83,6 +84,10 @@ def test_studio_offers_samples_and_usual_settings(ada: Browser) -> None:
     assert page.checked("colors") == ["both"]
     assert page.selected("backbone") == ["auto"]
     assert page.value("seed") == "0"
+    assert page.value("brush") == "0"
+    assert page.value("smoothness") == "50"
+    assert page.selected("start") == ["recolored"]
+    assert {page.value(f"share:{style.value}") for style in styles()} == {"50"}
 
 
 def test_studio_of_a_small_machine_offers_small_sizes(
@@ -135,6 +140,9 @@ def test_order_becomes_rows_exactly_as_asked(ada: Browser, app: Flask) -> None:
         effort="fine",
         backbone="vgg19",
         seed="2147483647",
+        brush="-50",
+        smoothness="0",
+        start="noise",
     )
 
     painting = row(app, accepted(response))
@@ -150,6 +158,63 @@ def test_order_becomes_rows_exactly_as_asked(ada: Browser, app: Flask) -> None:
     assert painting.attempt_id is None
     assert painting.renditions == []
     assert painting.settings.long_edge_px == 768
+    assert painting.settings.brush_size == 0.5
+    assert painting.settings.smoothness == 0.0
+    assert painting.settings.start is Start.NOISE
+    assert painting.settings.animation
+
+
+def test_page_from_before_an_upgrade_still_orders(ada: Browser, app: Flask) -> None:
+    painting = row(app, accepted(order(ada)))
+
+    assert (painting.brush_size, painting.smoothness, painting.start) == (1.0, 0.5, "recolored")
+    assert painting.settings.style_weights == (1.0,)
+
+
+@pytest.mark.parametrize(("steps", "size"), [("0", 1.0), ("50", 2.0), ("-50", 0.5), ("25", 2**0.5)])
+def test_brush_sizes_are_equal_factors_apart(
+    ada: Browser, app: Flask, steps: str, size: float
+) -> None:
+    public_id = accepted(order(ada, brush=steps))
+
+    assert row(app, public_id).brush_size == pytest.approx(size)
+    assert ada.page(f"/studio?like={public_id}").value("brush") == steps
+
+
+def test_styles_count_as_much_as_asked(ada: Browser, app: Flask) -> None:
+    first, second = styles()[0].value, styles()[1].value
+    shares = {f"share:{first}": "90", f"share:{second}": "30", "share:sample:none": "7"}
+
+    public_id = accepted(order(ada, styles=[first, second], **shares))
+
+    assert row(app, public_id).settings.style_weights == (1.8, 0.6)
+    page = ada.page(f"/paintings/{public_id}")
+    assert [words(caption).rpartition(", ")[2] for caption in page.all("figcaption")[1:]] == [
+        "75 %",
+        "25 %",
+    ]
+    again = ada.page(f"/studio?like={public_id}")
+    kept = [again.value(f"share:{style}") for style in again.checked("styles")]
+    assert sorted(kept) == ["30", "90"]
+
+
+@pytest.mark.parametrize("share", ["x", "", "-5", "1e9", "999", "NaN"])
+def test_share_that_cannot_be_read_does_no_harm(ada: Browser, app: Flask, share: str) -> None:
+    first, second = styles()[0].value, styles()[1].value
+
+    public_id = accepted(order(ada, styles=[first, second], **{f"share:{first}": share}))
+
+    weights = row(app, public_id).settings.style_weights
+    assert 0.0 <= weights[0] <= 2.0
+    assert weights[1] == 1.0
+
+
+def test_styles_that_all_count_nothing_are_refused(ada: Browser, app: Flask) -> None:
+    page = refused(order(ada, **{f"share:{STYLE}": "0"}))
+
+    assert "share above 0" in words(page.by_id("styles-error"))
+    assert page.value(f"share:{STYLE}") == "0"
+    assert nothing_stored(app)
 
 
 @pytest.mark.parametrize(
@@ -578,6 +643,10 @@ BAD_CHOICES = ["", "ultra", "vgg19-torchvision", "DRAFT", "<script>", "x" * 5000
         ("colors", BAD_CHOICES),
         # The site installs no weights that have to be downloaded.
         ("backbone", [*BAD_CHOICES, "vgg19-torchvision"]),
+        ("start", BAD_CHOICES),
+        # Empty ones are as good as left out; and brushes may be finer than the style's.
+        ("brush", [*sorted(set(BAD_NUMBERS) - {"", " ", "-1"}), "51", "-51"]),
+        ("smoothness", [*sorted(set(BAD_NUMBERS) - {"", " "}), "101"]),
     ],
 )
 def test_bad_value_is_refused_beside_its_field(
@@ -662,6 +731,9 @@ def test_studio_set_up_like_an_earlier_painting(ada: Browser) -> None:
         backbone="vgg19",
         colors=["histogram", "luminance"],
         seed=42,
+        brush_size=0.5,
+        smoothness=0.8,
+        start="content",
     )
 
     page = ada.page(f"/studio?like={earlier}")
@@ -674,6 +746,9 @@ def test_studio_set_up_like_an_earlier_painting(ada: Browser) -> None:
     assert page.selected("backbone") == ["vgg19"]
     assert page.checked("colors") == ["photo"]
     assert page.value("seed") == "42"
+    assert page.value("brush") == "-50"
+    assert page.value("smoothness") == "80"
+    assert page.selected("start") == ["content"]
 
 
 @pytest.mark.parametrize("query", ["like=nothing", "content=nothing", "style=x&style=y", "like="])

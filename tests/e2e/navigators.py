@@ -99,7 +99,7 @@ class StudioPage:
 
     @property
     def size(self) -> Locator:
-        return self.page.get_by_label("Size")
+        return self.page.get_by_label("Size", exact=True)
 
     @property
     def seed(self) -> Locator:

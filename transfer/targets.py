@@ -14,17 +14,9 @@ from transfer.regions import Region
 from transfer.renditions import Canvas
 from transfer.settings import Settings
 from transfer.statistics import blended, statistics
+from transfer.strength import content_distance, held, seen_distance, usual_weight
 
 Features = Callable[[Tensor, Collection[str]], dict[str, Tensor]]
-
-
-def content_weight(strength: float) -> float:
-    """Weight of the relative content loss: 4 for strength 0, 1/4 for 0.5, 1/64 for 1.
-
-    At 1/4, vgg19 finds the content as far away (0.4 to 0.45 of 1 - correlation at relu4_2) as
-    in the pictures that the first implementations became known by.
-    """
-    return float(0.25 * 16.0 ** (1.0 - 2.0 * strength))
 
 
 def smoothness_weight(smoothness: float) -> float:
@@ -40,16 +32,16 @@ def objective(
 ) -> Callable[[Tensor], Tensor]:
     """The loss of an image of one size, its targets computed once.
 
-    ``sum over regions of area * style + content weight * content + smoothness weight * roughness``,
-    where style is the weighted mean over layers of `style_loss`. A region counts by its area, so
-    that each of its pixels is drawn to the style as it would be without regions.
+    ``sum over regions of area * style + content + smoothness weight * roughness``, where style is
+    the weighted mean over layers of `style_loss`. A region counts by its area, so that each of its
+    pixels is drawn to the style as it would be without regions. Content is `content_loss` held
+    where strength wants it (`strength.held`), or with an expert's weight.
     """
     expert = settings.expert
-    content_factor, smoothness_factor = expert.content_weight, expert.smoothness_weight
-    if content_factor is None:
-        content_factor = content_weight(settings.strength)
+    smoothness_factor = expert.smoothness_weight
     if smoothness_factor is None:
         smoothness_factor = smoothness_weight(settings.smoothness)
+    content_term = _content_term(settings, backbone.name)
     layers = {layer: weight for layer, weight in expert.style_layers if weight > 0}
     whole = sum(layers.values())
     features = partial(_features, backbone, settings)
@@ -80,11 +72,21 @@ def objective(
         )
         return (
             style / whole
-            + content_factor * content_loss(found[expert.content_layer], content_target)
+            + content_term(content_loss(found[expert.content_layer], content_target))
             + smoothness_factor * roughness(image)
         )
 
     return loss
+
+
+def _content_term(settings: Settings, backbone: str) -> Callable[[Tensor], Tensor]:
+    """What the content adds to the loss, from its own loss."""
+    weight = settings.expert.content_weight
+    if weight is not None:
+        return lambda loss: weight * loss
+    distance = content_distance(settings.strength)
+    goal = seen_distance(distance, backbone)
+    return partial(held, goal=goal, weight=usual_weight(distance, backbone))
 
 
 def _features(

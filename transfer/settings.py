@@ -95,7 +95,7 @@ class Expert:
     """
 
     content_weight: float | None = None
-    """Weight of the relative content loss, 0 to `WEIGHT_MAX`; None: as strength says."""
+    """Fixed weight of the content loss, 0 to `WEIGHT_MAX`; None: as strength says."""
     smoothness_weight: float | None = None
     """Weight of the roughness of the image, 0 to `WEIGHT_MAX`; None: as smoothness says."""
     style_layers: tuple[tuple[str, float], ...] = tuple((layer, 1.0) for layer in STYLE_LAYERS)

@@ -31,7 +31,7 @@ def usual_weight(distance: float, backbone: str) -> float:
 
     Fitted like `seen_distance`.
     """
-    scale = 0.5 if backbone == "compact" else 0.2
+    scale = 0.5 if backbone == "compact" else 0.3
     return float(scale * (0.43 / distance) ** 4)
 
 

@@ -15,15 +15,15 @@ _COARSEST_SHORT_EDGE_PX = 32
 # Evaluations from the coarsest scale on; the last number holds for every larger scale.
 _PAINTING = {
     (Effort.DRAFT, "compact"): (120, 80, 50, 20),
-    (Effort.STANDARD, "compact"): (100, 60, 40, 20),
+    (Effort.STANDARD, "compact"): (100, 60, 25, 20),
     (Effort.FINE, "compact"): (250, 150, 100, 50),
     (Effort.DRAFT, "vgg19"): (60, 40, 12, 6),
     (Effort.STANDARD, "vgg19"): (80, 50, 20, 8),
-    (Effort.FINE, "vgg19"): (120, 80, 60, 30),
+    (Effort.FINE, "vgg19"): (120, 80, 50, 30),
 }
 # The same network with other weights.
 _PAINTING |= {(effort, "vgg19-torchvision"): _PAINTING[effort, "vgg19"] for effort in Effort}
-_FINISHING = (12, 12, 12, 4)
+_FINISHING = (12, 12, 10, 4)
 """Evaluations of vgg19 after compact has painted, by number of scales - 1."""
 
 _RETOUCHING = {Effort.DRAFT: 16, Effort.STANDARD: 16, Effort.FINE: 16}

@@ -41,7 +41,7 @@ def objective(
     smoothness_factor = expert.smoothness_weight
     if smoothness_factor is None:
         smoothness_factor = smoothness_weight(settings.smoothness)
-    content_term = _content_term(settings, backbone.name)
+    content_term = _content_term(settings, backbone.name, max(height, width))
     layers = {layer: weight for layer, weight in expert.style_layers if weight > 0}
     whole = sum(layers.values())
     features = partial(_features, backbone, settings)
@@ -79,13 +79,15 @@ def objective(
     return loss
 
 
-def _content_term(settings: Settings, backbone: str) -> Callable[[Tensor], Tensor]:
+def _content_term(
+    settings: Settings, backbone: str, long_edge_px: int
+) -> Callable[[Tensor], Tensor]:
     """What the content adds to the loss, from its own loss."""
     weight = settings.expert.content_weight
     if weight is not None:
         return lambda loss: weight * loss
     distance = content_distance(settings.strength)
-    goal = seen_distance(distance, backbone)
+    goal = seen_distance(distance, backbone, long_edge_px)
     return partial(held, goal=goal, weight=usual_weight(distance, backbone))
 
 

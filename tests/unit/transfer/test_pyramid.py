@@ -17,8 +17,8 @@ def test_standard_lets_compact_paint_and_vgg19_finish() -> None:
     assert sizes_and_evaluations(Settings()) == [
         ("compact", 128, 100),
         ("compact", 256, 60),
-        ("compact", 512, 40),
-        ("vgg19", 512, 12),
+        ("compact", 512, 25),
+        ("vgg19", 512, 10),
     ]
 
 
@@ -27,8 +27,8 @@ def test_larger_sizes_go_on_from_512_px_with_fewer_evaluations() -> None:
 
     assert steps[:4] == sizes_and_evaluations(Settings())
     assert [(name, edge) for name, edge, _ in steps[4:]] == [("compact", 1024), ("vgg19", 1024)]
-    assert steps[4][2] < 40
-    assert steps[5][2] < 12
+    assert steps[4][2] < 25
+    assert steps[5][2] < 10
 
 
 @pytest.mark.parametrize("effort", Effort)
@@ -108,7 +108,7 @@ def test_evaluations_scale_the_plan(evaluations: int, edge: int, effort: Effort)
 def test_more_evaluations_cost_more() -> None:
     costs = [
         expected_cost(Settings(expert=Expert(evaluations=number)), 512, 384)
-        for number in (50, 212, 400)
+        for number in (50, 195, 400)
     ]
 
     assert costs == sorted(costs)

@@ -24,10 +24,19 @@ def test_more_strength_goes_farther_for_less_weight() -> None:
 
 @pytest.mark.parametrize("backbone", ["compact", "vgg19", "vgg19-torchvision"])
 def test_every_backbone_sees_farther_as_farther(backbone: str) -> None:
-    seen = [seen_distance(distance, backbone) for distance in (0.2, 0.3, 0.4, 0.5, 0.65)]
+    seen = [seen_distance(distance, backbone, 512) for distance in (0.2, 0.3, 0.4, 0.5, 0.65)]
 
     assert seen == sorted(seen)
     assert 0 < seen[0] < seen[-1] < 1
+
+
+def test_a_larger_picture_may_change_more_in_its_details() -> None:
+    at = [seen_distance(0.4, "vgg19", size) for size in (128, 512, 1024, 2048, 8192)]
+
+    assert at[0] == at[1] == 0.4
+    assert at[1:] == sorted(at[1:])
+    assert at[-1] < 1.0
+    assert seen_distance(0.65, "vgg19", 8192) < 1.0
 
 
 def slope(at: float, goal: float, weight: float) -> float:

@@ -7,7 +7,7 @@ distance is below a peer's where the content distances are equal. Writes a table
 `results.json`) and a contact sheet (`sheet.png`).
 
     python -m benchmarks.quality [--engine pastiche] [--effort draft standard fine]
-        [--strength 0.35 0.5 0.65] [--size 512] [--pictures DIR] [--all] [--keep DIR] [--fresh]
+        [--strength 0.25 0.5 0.75] [--size 512] [--pictures DIR] [--all] [--keep DIR] [--fresh]
 
 Six fixed pairs are painted unless others are asked for (`--all`, `--tuning`, `--pair`). What is
 finished is kept, so a run that was stopped goes on where it was, and a peer's hours are paid once;
@@ -44,7 +44,7 @@ from transfer.images import read_image
 from transfer.settings import Effort, Settings
 
 DEFAULT_PICTURES = Path("../shared/pictures")
-DEFAULT_STRENGTHS = (0.35, 0.5, 0.65)
+DEFAULT_STRENGTHS = (0.25, 0.5, 0.75)
 DEFAULT_PEER_STEPS = 300
 """Instead of pastiche's own 1000, which take a machine without a GPU most of an hour a pair."""
 
@@ -99,7 +99,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         nargs="+",
         default=DEFAULT_STRENGTHS,
         metavar="S",
-        help="from 0 to 1 (0.35 0.5 0.65)",
+        help="from 0 to 1 (0.25 0.5 0.75)",
     )
     efforts = [str(effort) for effort in Effort]
     add(

@@ -7,7 +7,8 @@ distance is below a peer's where the content distances are equal. Writes a table
 `results.json`) and a contact sheet (`sheet.png`).
 
     python -m benchmarks.quality [--engine pastiche] [--effort draft standard fine]
-        [--strength 0.25 0.5 0.75] [--size 512] [--pictures DIR] [--all] [--keep DIR] [--fresh]
+        [--strength 0.25 0.5 0.75] [--content-weight W] [--size 512] [--pictures DIR] [--all]
+        [--keep DIR] [--fresh]
 
 Six fixed pairs are painted unless others are asked for (`--all`, `--tuning`, `--pair`). What is
 finished is kept, so a run that was stopped goes on where it was, and a peer's hours are paid once;
@@ -41,7 +42,7 @@ from benchmarks.qualitylib.timing import machine
 from transfer.backbones import vgg19
 from transfer.errors import TransferError
 from transfer.images import read_image
-from transfer.settings import Effort, Settings
+from transfer.settings import Effort, Expert, Settings
 
 DEFAULT_PICTURES = Path("../shared/pictures")
 DEFAULT_STRENGTHS = (0.25, 0.5, 0.75)
@@ -96,10 +97,18 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--strength",
         type=float,
-        nargs="+",
+        nargs="*",
         default=DEFAULT_STRENGTHS,
         metavar="S",
         help="from 0 to 1 (0.25 0.5 0.75)",
+    )
+    add(
+        "--content-weight",
+        type=float,
+        nargs="+",
+        default=(),
+        metavar="W",
+        help="further columns with a fixed weight of the content in place of a strength",
     )
     efforts = [str(effort) for effort in Effort]
     add(
@@ -166,11 +175,12 @@ def _engines(options: argparse.Namespace) -> list[Engine]:
     Settings(long_edge_px=options.size, seed=options.seed)
     for strength in options.strength:
         Settings(strength=strength)
+    for weight in options.content_weight:
+        Expert(content_weight=weight)
+    columns = [(strength, None) for strength in sorted(set(options.strength))]
+    columns += [(Settings().strength, weight) for weight in sorted(set(options.content_weight))]
     engines: list[Engine] = [
-        Ours(effort, strength)
-        for effort in Effort
-        if effort in options.effort
-        for strength in sorted(set(options.strength))
+        Ours(effort, *column) for effort in Effort if effort in options.effort for column in columns
     ]
     engines += [PEERS[name](options.pastiche_steps) for name in dict.fromkeys(options.engine)]
     if not engines:

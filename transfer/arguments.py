@@ -93,7 +93,11 @@ def settings_of(options: argparse.Namespace, *, animation: bool) -> Settings:
 
 def _add_expert(parser: argparse.ArgumentParser, defaults: Expert) -> None:
     add = parser.add_argument_group("for experts").add_argument
-    add("--content-weight", type=float, help="fixed weight of the content loss, instead of --strength")
+    add(
+        "--content-weight",
+        type=float,
+        help="fixed weight of the content loss, instead of --strength",
+    )
     add("--smoothness-weight", type=float, help="of the roughness, instead of --smoothness")
     add(
         "--style-layers",

@@ -23,7 +23,7 @@ from config import PROJECT_ROOT
 from transfer import pyramid
 from transfer.backbones import vgg19
 from transfer.images import fitted_size
-from transfer.settings import Effort, Settings
+from transfer.settings import Effort, Expert, Settings
 
 Identity = Mapping[str, str | int | float]
 """Everything but the pictures that decides how a painting looks, and the device of its time."""
@@ -68,11 +68,20 @@ class Ours:
 
     effort: Effort
     strength: float
+    content_weight: float | None = None
+    """Fixed, in place of what strength does."""
 
     @property
     def name(self) -> str:
         """Such as ``"standard 0.5"``."""
-        return f"{self.effort} {self.strength:g}"
+        return f"{self.effort} {self.at}"
+
+    @property
+    def at(self) -> str:
+        """The strength, or the weight: ``"0.5"``, ``"w 0.5"``."""
+        if self.content_weight is None:
+            return f"{self.strength:g}"
+        return f"w {self.content_weight:g}"
 
     def identity(self, order: Order) -> Identity:
         """Source code without comments, and the weights of those backbones that will paint."""
@@ -85,6 +94,7 @@ class Ours:
             "effort": str(self.effort),
             "strength": self.strength,
             "size_px": order.size_px,
+            **({} if self.content_weight is None else {"content_weight": self.content_weight}),
             "seed": order.seed,
             "device": order.device,
             "sources": _sources_hash(),
@@ -98,6 +108,7 @@ class Ours:
             "--strength": self.strength,
             "--effort": self.effort,
             "--seed": order.seed,
+            **({} if self.content_weight is None else {"--content-weight": self.content_weight}),
             "--output": output,
         }
         pictures = [str(order.pair.content), str(order.pair.style)]
@@ -116,6 +127,7 @@ class Ours:
             strength=self.strength,
             effort=self.effort,
             seed=order.seed,
+            expert=Expert(content_weight=self.content_weight),
         )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from statistics import mean, median
+from statistics import mean, median, pstdev
 
 from benchmarks.qualitylib.curves import style_at
 from benchmarks.qualitylib.distances import Distances
@@ -85,7 +85,9 @@ def comparisons(results: Sequence[Result]) -> list[Comparison]:
             curve = [
                 result.distances
                 for result in results
-                if result.pair == theirs.pair and _effort(result.engine) is effort
+                if result.pair == theirs.pair
+                and _effort(result.engine) is effort
+                and _strength(result.engine) is not None
             ]
             if ours := style_at(curve, theirs.distances.content):
                 found.append(
@@ -123,6 +125,8 @@ def tables(results: Sequence[Result]) -> dict[str, Table]:
     found = {"Paintings": _paintings(results)}
     if compared := comparisons(results):
         found["Style distance at the peer's content distance"] = _compared(compared)
+    if len({result.pair for result in results}) > 1:
+        found["Over the pairs"] = _spread(results)
     found["Per painting"] = _cost(results)
     return found
 
@@ -176,9 +180,9 @@ def _paintings(results: Sequence[Result]) -> Table:
         of_pair = [result for result in results if result.pair == pair]
         theirs = {result.engine.name: result for result in _of_peers(of_pair)}
         beside = [figure for peer in peers for figure in _figures(theirs[peer])]
-        ours = [result for result in of_pair if isinstance(result.engine, Ours)]
-        for result in ours:
-            told = (str(_effort(result.engine)), f"{_strength(result.engine):g}")
+        ours = [(result, result.engine) for result in of_pair if isinstance(result.engine, Ours)]
+        for result, engine in ours:
+            told = (str(engine.effort), engine.at)
             rows.append((pair.name, *told, *_figures(result), *beside))
         if not ours:
             rows.append((pair.name, *["-"] * (2 + len(figures)), *beside))
@@ -211,6 +215,22 @@ def _compared(found: Sequence[Comparison]) -> Table:
 def _style(ours: Comparison | None) -> str:
     # Without a comparison all strengths came out equally far from the content.
     return f"{EXTRAPOLATED * ours.is_extrapolated}{ours.style:.3f}" if ours else "-"
+
+
+def _spread(results: Sequence[Result]) -> Table:
+    """Whether one value means the same for every pair."""
+    by_name: dict[str, list[Distances]] = {}
+    for result in results:
+        by_name.setdefault(result.engine.name, []).append(result.distances)
+    rows = []
+    for name, those in by_name.items():
+        contents = [one.content for one in those]
+        apart = pstdev(contents)
+        style = f"{mean(one.style for one in those):.3f}"
+        figures = (f"{mean(contents):.3f}", f"{apart:.3f}", f"{apart / mean(contents):.1%}")
+        rows.append((name, style, *figures))
+    heading = ("who", "mean style", "mean content", "its deviation", "relative")
+    return Table(heading, tuple(rows), 1)
 
 
 def _cost(results: Sequence[Result]) -> Table:
@@ -249,4 +269,6 @@ def _effort(engine: Engine) -> Effort | None:
 
 
 def _strength(engine: Engine) -> float | None:
-    return engine.strength if isinstance(engine, Ours) else None
+    if not isinstance(engine, Ours) or engine.content_weight is not None:
+        return None
+    return engine.strength

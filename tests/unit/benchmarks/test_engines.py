@@ -13,7 +13,7 @@ from benchmarks.qualitylib.pairs import all_pairs
 from tests.unit.benchmarks.fakes import folder_of_pictures
 from transfer import pyramid
 from transfer.__main__ import main as transfer_main
-from transfer.settings import Effort, Settings
+from transfer.settings import Effort, Expert, Settings
 
 DRAFT = Ours(Effort.DRAFT, 0.5)
 
@@ -24,11 +24,13 @@ def order(tmp_path: Path) -> Order:
     return Order(all_pairs(pictures)[0], 64, seed=3, device="cpu")
 
 
+@pytest.mark.parametrize("content_weight", [None, 0.25])
 def test_our_command_paints_and_says_how_much_work_it_was(
     order: Order,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    content_weight: float | None,
 ) -> None:
     asked: list[Settings] = []
 
@@ -37,12 +39,14 @@ def test_our_command_paints_and_says_how_much_work_it_was(
         return (pyramid.Step("compact", height, width, 4),)
 
     monkeypatch.setattr(pyramid, "painting", few)
-    command = Ours(Effort.FINE, 0.65).command(order, tmp_path / "out.png")
+    engine = Ours(Effort.FINE, 0.65, content_weight)
+    command = engine.command(order, tmp_path / "out.png")
 
     assert command[1:4] == ["-u", "-m", "transfer"]
     assert transfer_main(command[4:]) == 0
     assert DRAFT.evaluations(capsys.readouterr().err.splitlines()) == 4
-    assert asked[0] == Settings(64, 0.65, Effort.FINE, seed=3)
+    expert = Expert(content_weight=content_weight)
+    assert asked[0] == Settings(64, 0.65, Effort.FINE, seed=3, expert=expert)
     with Image.open(tmp_path / "out.png") as image:
         assert image.size == (64, 48)
 

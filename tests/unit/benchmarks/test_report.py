@@ -89,7 +89,25 @@ def test_a_peer_alone_has_a_row_for_each_pair(results: list[Result]) -> None:
         ("boat x oil", "-", "-"),
         ("cat x oil", "-", "-"),
     ]
-    assert list(found) == ["Paintings", "Per painting"]
+    assert list(found) == ["Paintings", "Over the pairs", "Per painting"]
+
+
+def test_how_far_one_value_goes_on_different_pairs(results: list[Result]) -> None:
+    assert tables(results)["Over the pairs"].rows == (
+        ("draft 0.3", "0.700", "0.350", "0.050", "14.3%"),
+        ("draft 0.7", "0.550", "0.500", "0.000", "0.0%"),
+        ("copyist", "0.525", "0.500", "0.100", "20.0%"),
+    )
+
+
+def test_a_fixed_weight_is_a_column_but_no_point_of_the_curve(results: list[Result]) -> None:
+    weighed = Ours(Effort.DRAFT, 0.5, content_weight=0.2)
+    before = comparisons(results)
+
+    results.append(result(BOAT, weighed, 0.1, 0.4))
+
+    assert comparisons(results) == before
+    assert tables(results)["Paintings"].rows[2][:4] == ("boat x oil", "draft", "w 0.2", "0.100")
 
 
 def test_time_and_work_per_painting(results: list[Result]) -> None:

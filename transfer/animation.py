@@ -24,9 +24,10 @@ _FOREVER = 0
 class Recorder:
     """Takes frames while a rendition is painted, evenly over its evaluations.
 
-    Each frame is encoded at once, at no more than `ANIMATION_EDGE_MAX_PX`, and joined to the others as
-    it is: what is kept in memory is as large as the finished file. Evenly over evaluations, not
-    over time: most of the time goes into the last scale, where the least is to be seen.
+    Each frame is encoded at once, at no more than `ANIMATION_EDGE_MAX_PX`, and joined to the
+    others as it is: what is kept in memory is as large as the finished file. Evenly over
+    evaluations, not over time: most of the time goes into the last scale, where the least is to be
+    seen.
 
     Args:
         evaluations: planned for the rendition.

@@ -30,11 +30,12 @@ _SECONDS = (
     Part(10.0, 0.4, shares=True),
     Part(0.056, 0.5),
 )
-"""Of a painting, an evaluation, a megapixel seen by compact and by vgg19, a megapixel encoded: on
-two cores of a server CPU. The speed of networks is what devices differ in by orders of magnitude."""
+"""Of a painting, an evaluation, a megapixel seen by compact and by vgg19, a megapixel encoded, on
+two cores of a server CPU. It is in the speed of networks that devices differ by orders of
+magnitude."""
 _SPEED_DOUBT = 3.0
 _BYTES = (Part(0.4e9, 0.3), Part(1.5e9, 0.3), Part(4.0e9, 0.3))
-"""Of a process that has painted small pictures, and of each megapixel that compact or vgg19 sees."""
+"""Of a process that paints small pictures, and of each megapixel that compact or vgg19 sees."""
 
 _LIKE_HALVED_AFTER = 4.0
 _ALL_HALVED_AFTER = 20.0

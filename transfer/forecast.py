@@ -17,6 +17,8 @@ from transfer.settings import ANIMATION_EDGE_MAX_PX, ANIMATION_FRAMES_MAX, Setti
 
 _TARGETS = 0.5
 """Computing the features of one picture, in evaluations: these go back through the network, too."""
+_TARGET_MEMORY = 0.5
+"""Memory of the same, relative to an evaluation's: nothing is kept for the way back."""
 _REGION = {"compact": 0.2, "vgg19": 0.16}
 """What each further region adds to an evaluation, to its time and its memory, relative to it: its
 statistics are computed over the whole picture. From four masked styles, docs/engine.md."""
@@ -34,7 +36,7 @@ _SECONDS = (
 two cores of a server CPU. It is in the speed of networks that devices differ by orders of
 magnitude."""
 _SPEED_DOUBT = 3.0
-_BYTES = (Part(0.4e9, 0.3), Part(1.5e9, 0.3), Part(4.0e9, 0.3))
+_BYTES = (Part(0.5e9, 0.3), Part(1.8e9, 0.3), Part(5.2e9, 0.3))
 """Of a process that paints small pictures, and of each megapixel that compact or vgg19 sees."""
 
 _LIKE_HALVED_AFTER = 4.0
@@ -139,7 +141,8 @@ def work(settings: Settings, height: int, width: int, *, styles: int = 1, masks:
         pixels = step.height * step.width / 1e6
         crowded = 1.0 + _REGION[network] * (regions - 1)
         seen[network] += pixels * (step.evaluations * crowded + targets)
-        peak[network] = max(peak[network], pixels * crowded)
+        seen_large = _TARGET_MEMORY * settings.brush_size**2
+        peak[network] = max(peak[network], pixels * max(crowded, seen_large))
     most = max(peak, key=lambda network: peak[network] * _BYTES_PER_MP[network])
     encoded = _RENDITION * len(plans) * height * width / 1e6
     if settings.animation:

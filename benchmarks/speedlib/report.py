@@ -1,5 +1,6 @@
 """What was found, as text, as Markdown, and as data."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from benchmarks.qualitylib.timing import BUSY_SHARE
 from benchmarks.speedlib.flops import evaluation_flops
 from benchmarks.speedlib.peer import DEFAULT_ITERATIONS, Peer
 from benchmarks.speedlib.rows import Evaluation, Measured, Whole
-from transfer.forecast import Device, Forecast, Run, expected, learn
+from transfer.forecast import Forecast, Run, expected, learn
 from transfer.settings import Backbone, Effort
 
 DISTURBED = "‡"
@@ -104,7 +105,7 @@ def as_data(found: Findings) -> dict[str, Any]:
             {**asdict(one.row), **asdict(forecast)} for one, forecast in found.forecasts()
         ],
         # For `transfer.forecast.Device.from_json`.
-        "device": asdict(learn(found.runs) if found.runs else Device()),
+        "device": json.loads(learn(found.runs).to_json()),
         "peer": None if found.peer is None else asdict(found.peer),
         "times_faster": found.times_faster(),
     }

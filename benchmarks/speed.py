@@ -59,6 +59,8 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and report; 0 when all is written, 2 when something is wrong."""
     signal.signal(signal.SIGTERM, _stop)
+    # Shells have their background jobs ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         options = _options(arguments)
         rows, bench = _rows(options), _bench(options)
@@ -105,7 +107,8 @@ class _Measuring:
         """Everything, the peer first: it takes part in the comparison that matters most."""
         options, bench = self._options, self._bench
         print(f"{len(rows)} rows on {bench.device}, {bench.content.stem}", flush=True)
-        self._rates = bench.rates()
+        if any(isinstance(row, Evaluation) for row in rows):
+            self._rates = bench.rates()
         for kind, rate in self._rates.items():
             print(f"matrix products of {kind}: {rate / 1e9:.0f} GFLOP/s", flush=True)
         if options.peer_steps:

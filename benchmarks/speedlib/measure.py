@@ -132,8 +132,10 @@ def _limit_memory() -> None:
     """Refuse what would take more memory than is free, before the system starts to kill."""
     free = free_bytes()
     if free is not None:
-        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        resource.setrlimit(resource.RLIMIT_DATA, (free, hard))
+        # A limit that the caller set stays where it is lower.
+        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        limits = [free, *(limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY)]
+        resource.setrlimit(resource.RLIMIT_DATA, (min(limits), hard))
 
 
 def _clause(sentence: str) -> str:

@@ -123,7 +123,7 @@ def _tables(found: Findings) -> list[Table]:
 def _evaluations(found: Findings) -> Table:
     shares = tuple(f"of {kind} product" for kind in found.rates)
     heading = ("backbone", "px", "seconds", "timed", "GFLOP", "GFLOP/s", *shares, "memory GB")
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for one in found.evaluations:
         start = (_backbone(one), _size(one))
         if one.figures is None:
@@ -145,10 +145,10 @@ def _evaluations(found: Findings) -> Table:
 
 
 def _paintings(found: Findings) -> Table:
-    heading = ("effort", "backbone", "px", "seconds", "evaluations", "memory GB")
-    heading = (*heading, "forecast s", "forecast GB")
+    figures = ("seconds", "evaluations", "memory GB", "forecast s", "forecast GB")
+    heading = ("effort", "backbone", "px", *figures)
     told = dict(found.forecasts())
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for one in found.paintings:
         start = (_effort(one).value, _backbone(one), _size(one))
         if one.figures is None:

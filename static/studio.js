@@ -41,17 +41,18 @@ function showEasel() {
     caption = `Your painting, ${size[0]} × ${size[1]} px`;
   }
   byRole("result-caption").textContent = caption;
-  showForecast(content);
+  showForecast(content, styles.length);
 }
 
 let forecastTimer = 0;
-function showForecast(content) {
+function showForecast(content, styles) {
   clearTimeout(forecastTimer);
   // Sliders fire often; one question after they rest is enough.
   forecastTimer = setTimeout(async () => {
     const asked = new URLSearchParams({
       width: content?.dataset.width ?? 3,
       height: content?.dataset.height ?? 2,
+      styles: Math.max(1, styles),
     });
     for (const name of ["long_edge_px", "strength", "effort", "colors", "backbone", "seed", "brush", "smoothness", "start"]) {
       asked.set(name, form.elements[name].value);

@@ -6,9 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from PIL import Image
 
 from transfer.images import fitted_size
-
-FRAMES_MAX = 60
-LONG_EDGE_MAX_PX = 512
+from transfer.settings import ANIMATION_EDGE_MAX_PX, ANIMATION_FRAMES_MAX
 
 _FRAME_MS = 80
 _LAST_FRAME_MS = 2500
@@ -26,9 +24,10 @@ _FOREVER = 0
 class Recorder:
     """Takes frames while a rendition is painted, evenly over its evaluations.
 
-    Each frame is encoded at once, at no more than `LONG_EDGE_MAX_PX`, and joined to the others as
-    it is: what is kept in memory is as large as the finished file. Evenly over evaluations, not
-    over time: most of the time goes into the last scale, where the least is to be seen.
+    Each frame is encoded at once, at no more than `ANIMATION_EDGE_MAX_PX`, and joined to the
+    others as it is: what is kept in memory is as large as the finished file. Evenly over
+    evaluations, not over time: most of the time goes into the last scale, where the least is to be
+    seen.
 
     Args:
         evaluations: planned for the rendition.
@@ -42,13 +41,13 @@ class Recorder:
     ) -> None:
         self._evaluations = evaluations
         self._height, self._width = fitted_size(
-            height, width, min(LONG_EDGE_MAX_PX, max(height, width))
+            height, width, min(ANIMATION_EDGE_MAX_PX, max(height, width))
         )
         self._frames = dict(frames or {})
 
     @property
     def frames(self) -> dict[int, bytes]:
-        """What was taken so far: WebP files by place, from 0 to `FRAMES_MAX` - 1."""
+        """What was taken so far: WebP files by place, from 0 to `ANIMATION_FRAMES_MAX` - 1."""
         return dict(self._frames)
 
     def offer(self, evaluation: int, shown: Callable[[int, int], Image.Image]) -> None:
@@ -58,7 +57,7 @@ class Recorder:
             evaluation: its number, from 1.
             shown: the image at a height and width; called only if it is wanted.
         """
-        place = (evaluation - 1) * (FRAMES_MAX - 1) // self._evaluations
+        place = (evaluation - 1) * (ANIMATION_FRAMES_MAX - 1) // self._evaluations
         if place not in self._frames:
             self._frames[place] = _encoded(shown(self._height, self._width))
 
@@ -66,7 +65,7 @@ class Recorder:
         """Take the finished picture as the last frame."""
         size = (self._width, self._height)
         small = finished.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-        self._frames[FRAMES_MAX - 1] = _encoded(small)
+        self._frames[ANIMATION_FRAMES_MAX - 1] = _encoded(small)
 
     def to_bytes(self) -> bytes:
         """The animation as a WebP file that repeats forever."""

@@ -100,6 +100,15 @@ class CheckpointUnusable(TransferError):
         super().__init__(f"The checkpoint cannot be used: {reason}. Paint from the beginning.")
 
 
+class DeviceUnreadable(TransferError):
+    """What was kept about a device's speed is damaged, or of another version."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "What was kept about this device cannot be read. Leave it out: it is learned anew."
+        )
+
+
 class MemoryExceeded(TransferError):
     """The device has too little memory for this painting."""
 

@@ -90,11 +90,6 @@ def plans(settings: Settings, height: int, width: int) -> dict[Rendition, tuple[
     }
 
 
-def expected_cost(settings: Settings, height: int, width: int) -> float:
-    """Expected time of a whole painting, in the unit of `Step.cost`: close to proportional."""
-    return sum(step.cost for steps in plans(settings, height, width).values() for step in steps)
-
-
 def _as_effort_says(settings: Settings, height: int, width: int) -> tuple[Step, ...]:
     sizes = scales(height, width)
     painter = _painter(settings)

@@ -11,6 +11,9 @@ BRUSH_SIZE_MIN = 0.5
 BRUSH_SIZE_MAX = 2.0
 EVALUATIONS_MIN = 10
 EVALUATIONS_MAX = 10_000
+ANIMATION_FRAMES_MAX = 60
+ANIMATION_EDGE_MAX_PX = 512
+"""Long edge of a frame."""
 WEIGHT_MAX = 1e6
 """Largest of any weight: what lies beyond drowns everything else in single precision."""
 

@@ -100,8 +100,10 @@ def add_animation(claim: Claim) -> bool:
         return _write(database, claim, animation_id=claim.attempt_id)
 
 
-def finish(claim: Claim, state: State, failure: str | None = None) -> bool:
-    """End a painting; False if it is no longer this attempt's."""
+def finish(
+    claim: Claim, state: State, failure: str | None = None, peak_bytes: int | None = None
+) -> bool:
+    """End a painting, and note the memory that it took; False if it is no longer this attempt's."""
     moment = now()
     values: dict[str, object] = {"progress": 1.0} if state is State.DONE else {}
     with writing() as database:
@@ -117,7 +119,7 @@ def finish(claim: Claim, state: State, failure: str | None = None) -> bool:
             is_cancel_requested=False,
             **values,
         )
-        _end(database, claim.attempt_id, Outcome(state.value), moment)
+        _end(database, claim.attempt_id, Outcome(state.value), moment, peak_bytes)
     return is_held
 
 
@@ -187,9 +189,15 @@ def _write(database: Session, claim: Claim, **values: object) -> bool:
     )
 
 
-def _end(database: Session, attempt_id: str, outcome: Outcome, moment: datetime) -> None:
+def _end(
+    database: Session,
+    attempt_id: str,
+    outcome: Outcome,
+    moment: datetime,
+    peak_bytes: int | None = None,
+) -> None:
     database.execute(
         update(Attempt)
         .where(Attempt.id == attempt_id, Attempt.ended_at.is_(None))
-        .values(ended_at=moment, outcome=outcome)
+        .values(ended_at=moment, outcome=outcome, peak_bytes=peak_bytes)
     )

@@ -1,18 +1,13 @@
-"""How long paintings take, learned from those that were painted here; and when one's turn comes.
+"""How long paintings take, learned from those that were painted here; and when one's turn comes."""
 
-A painting's time is close to proportional to its evaluations' pixels. What is learned is seconds
-per unit of that work, by what is painted with what; what was not painted here yet borrows the
-speed of what was.
-"""
-
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
+from functools import lru_cache
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from transfer.pyramid import expected_cost
+from transfer.forecast import Device, Forecast, Run, Work, expected, learn, work
 from transfer.settings import Settings
 from webapp.extensions import db
 from webapp.models import Attempt, Outcome, Painting, State, now
@@ -20,33 +15,7 @@ from webapp.schedule import Waiting, line, used_lately, waiting
 from webapp.watch import living_workers
 
 RECENT = 40
-"""Finished paintings that the speed is learned from, latest first."""
-_LIKE = 8
-"""Of the like ones, so many latest decide: a new machine is noticed soon."""
-FIRST_GUESS_S_PER_COST = 1.3e-6
-"""As measured on two CPU cores (512 px, standard effort); used until a painting is finished."""
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What paintings of one speed have in common."""
-
-    effort: str
-    backbone: str
-
-
-@dataclass(frozen=True)
-class Speed:
-    """Seconds per unit of expected cost."""
-
-    by_kind: dict[Kind, float]
-    overall: float
-
-    def seconds(self, settings: Settings, height: int, width: int) -> float:
-        """How long painting a picture of this size is expected to take."""
-        kind = Kind(settings.effort.value, settings.backbone.value)
-        per_cost = self.by_kind.get(kind, self.overall)
-        return per_cost * expected_cost(settings, height, width)
+"""Finished paintings that are learned from, latest first."""
 
 
 @dataclass(frozen=True)
@@ -59,20 +28,8 @@ class Outlook:
     """Until it is taken."""
     painting_s: float
     """From then until it is done."""
-
-
-def learn(samples: Iterable[tuple[Kind, float, float]]) -> Speed:
-    """Speeds from ``(kind, cost, seconds)`` of finished paintings, latest first."""
-    rates: dict[Kind, list[float]] = {}
-    everything: list[float] = []
-    for kind, cost, seconds in samples:
-        if cost > 0:
-            rates.setdefault(kind, []).append(seconds / cost)
-            everything.append(seconds / cost)
-    return Speed(
-        {kind: median(latest[:_LIKE]) for kind, latest in rates.items()},
-        median(everything) if everything else FIRST_GUESS_S_PER_COST,
-    )
+    peak_bytes: float
+    """Memory that its worker is expected to need."""
 
 
 def waits(ordered: Sequence[Waiting], busy_s: Sequence[float]) -> dict[int, float]:
@@ -114,10 +71,10 @@ def painting_size(painting: Painting) -> tuple[int, int]:
     return painted_size(painting.content.height, painting.content.width, painting.long_edge_px)
 
 
-def known_speed(database: Session) -> Speed:
-    """What the latest paintings here tell."""
+def known_device(database: Session) -> Device:
+    """What the latest paintings tell of the machine that they were painted on."""
     rows = database.execute(
-        select(Painting, Attempt.started_at, Attempt.ended_at)
+        select(Painting, Attempt)
         .join(Attempt, Attempt.painting_id == Painting.id)
         # A resumed attempt painted only the rest: it would make everything look fast.
         .where(Attempt.outcome == Outcome.DONE, Attempt.is_resumed.is_(False))
@@ -125,42 +82,57 @@ def known_speed(database: Session) -> Speed:
         .options(joinedload(Painting.content), selectinload(Painting.style_links))
         .limit(RECENT)
     )
-    return learn(
-        (
-            Kind(painting.effort, painting.backbone),
-            expected_cost(painting.settings, *painting_size(painting)),
-            (ended_at - started_at).total_seconds(),
+    return _learned(
+        tuple(
+            Run(
+                _work(painting),
+                (attempt.ended_at - attempt.started_at).total_seconds(),
+                attempt.peak_bytes,
+            )
+            for painting, attempt in rows
+            if attempt.ended_at is not None
         )
-        for painting, started_at, ended_at in rows
-        if ended_at is not None
     )
 
 
 def outlook(painting: Painting) -> Outlook:
     """When this painting will be done, be it queued or running."""
     database = db.session()
-    speed = known_speed(database)
-    own = speed.seconds(painting.settings, *painting_size(painting))
+    device = known_device(database)
+    own = _expected(painting, device)
     if State(painting.state) is State.RUNNING:
-        return Outlook(0, 0.0, _rest(painting, own))
-    ordered, begins = _line(database, speed)
+        return Outlook(0, 0.0, _rest(painting, own.seconds), own.peak_bytes)
+    ordered, begins = _line(database, device)
     ids = [item.painting_id for item in ordered]
     ahead = ids.index(painting.id) if painting.id in ids else 0
-    return Outlook(ahead, begins.get(painting.id, 0.0), own)
+    return Outlook(ahead, begins.get(painting.id, 0.0), own.seconds, own.peak_bytes)
 
 
-def outlook_for(user_id: int, settings: Settings, height: int, width: int) -> Outlook:
-    """The same for a painting that is not ordered yet."""
+def outlook_for(user_id: int, settings: Settings, height: int, width: int, styles: int) -> Outlook:
+    """The same for a painting in so many styles that is not ordered yet."""
     database = db.session()
-    speed = known_speed(database)
-    own = speed.seconds(settings, height, width)
-    ordered, begins = _line(database, speed, Waiting(-1, user_id, own))
+    device = known_device(database)
+    own = expected(work(settings, height, width, styles=styles), device)
+    ordered, begins = _line(database, device, Waiting(-1, user_id, own.seconds))
     ids = [item.painting_id for item in ordered]
-    return Outlook(ids.index(-1), begins[-1], own)
+    return Outlook(ids.index(-1), begins[-1], own.seconds, own.peak_bytes)
+
+
+# Pages ask once a second, and learning takes some milliseconds.
+_learned = lru_cache(maxsize=2)(learn)
+
+
+def _work(painting: Painting) -> Work:
+    styles = sum(link.weight > 0 for link in painting.style_links)
+    return work(painting.settings, *painting_size(painting), styles=styles)
+
+
+def _expected(painting: Painting, device: Device) -> Forecast:
+    return expected(_work(painting), device)
 
 
 def _line(
-    database: Session, speed: Speed, further: Waiting | None = None
+    database: Session, device: Device, further: Waiting | None = None
 ) -> tuple[list[Waiting], dict[int, float]]:
     # Pages ask once a second: one query for all that is open, with what their sizes need.
     found = database.scalars(
@@ -168,10 +140,8 @@ def _line(
         .where(Painting.state.in_([State.QUEUED, State.RUNNING]))
         .options(joinedload(Painting.content), selectinload(Painting.style_links))
     )
-    expected = {
-        painting: speed.seconds(painting.settings, *painting_size(painting)) for painting in found
-    }
-    seconds = {painting.id: each for painting, each in expected.items()}
+    expected_s = {painting: _expected(painting, device).seconds for painting in found}
+    seconds = {painting.id: each for painting, each in expected_s.items()}
     items = [
         Waiting(item.painting_id, item.user_id, seconds.get(item.painting_id, 0.0))
         for item in waiting(database)
@@ -180,7 +150,7 @@ def _line(
         items.append(further)
     busy = [
         _rest(painting, each)
-        for painting, each in expected.items()
+        for painting, each in expected_s.items()
         if painting.state == State.RUNNING
     ]
     idle = max(0, len(living_workers()) - len(busy))

@@ -14,7 +14,7 @@ from transfer.engine import Painter
 from transfer.engine import Painting as Painted
 from transfer.errors import CheckpointUnusable, TransferError
 from transfer.settings import Backbone, Rendition, Settings
-from webapp import attempts, leftovers, schedule
+from webapp import attempts, footprint, leftovers, schedule
 from webapp.attempts import Claim
 from webapp.extensions import db
 from webapp.intake import encoded
@@ -93,6 +93,7 @@ def _paint(claim: Claim) -> str:
     reporter = Reporter(
         application, claim, storage, stop_requested.is_set, _config().max_painting_minutes * 60
     )
+    footprint.forget_peak()
     try:
         with reporter:
             _optimize(claim, storage, reporter)
@@ -202,7 +203,7 @@ def _keep_unfinished(claim: Claim, storage: Storage, reporter: Reporter) -> None
 
 
 def _finished(claim: Claim, state: State, failure: str | None = None) -> str:
-    is_held = attempts.finish(claim, state, failure)
+    is_held = attempts.finish(claim, state, failure, footprint.peak_bytes())
     leftovers.clear(claim.painting_id, claim.public_id)
     return state.value if is_held else "superseded"
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     CheckConstraint,
     DateTime,
     Dialect,
@@ -296,6 +297,8 @@ class Attempt(Base):
     outcome: Mapped[str | None] = mapped_column(String(16))
     is_resumed: Mapped[bool] = mapped_column(default=False)
     """It went on from a checkpoint, so its time tells nothing of a whole painting's."""
+    peak_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    """Most memory that its worker held meanwhile; None where the system does not tell."""
 
 
 class WorkerSign(Base):

@@ -24,6 +24,7 @@ from werkzeug.wrappers import Response
 from wtforms import HiddenField, IntegerField, IntegerRangeField, RadioField, SelectField
 from wtforms.validators import InputRequired, NumberRange, Optional
 
+from config import Config
 from transfer.settings import Backbone, Effort, Rendition, Settings, Start
 from webapp import forecast, limits, queue, samples, watch
 from webapp.access import find_picture, login_required
@@ -197,7 +198,9 @@ def show_forecast() -> Response | tuple[Response, int]:
     width, height = request.args.get("width", 0, int), request.args.get("height", 0, int)
     if not form.validate() or not 0 < min(width, height) <= max(width, height) < 10**6:
         return jsonify(error="These settings cannot be painted."), 422
-    return jsonify(text=_forecast_text(form, width, height))
+    # A painting in no style yet is told as one in a single style.
+    styles = min(max(request.args.get("styles", 1, int), 1), MAX_STYLES)
+    return jsonify(text=_forecast_text(form, width, height, styles))
 
 
 @bp.post("")
@@ -237,23 +240,37 @@ def on_too_large(_error: RequestEntityTooLarge) -> tuple[str, int]:
     return _page(StudioForm(formdata=None), "", [], [sentence], [], shares={}), 413
 
 
-def _forecast_text(form: StudioForm, width: int, height: int) -> str:
-    """This painting's time and the wait before it, apart."""
+def _forecast_text(form: StudioForm, width: int, height: int, styles: int) -> str:
+    """This painting's time and the wait before it, apart; and whether its memory will do."""
     settings = Settings(
         long_edge_px=form.long_edge_px.data,
         effort=Effort(form.effort.data),
         backbone=Backbone(form.backbone.data),
         renditions=COLOR_CHOICES[form.colors.data][1],
         brush_size=_brush_size(form.brush.data),
+        animation=True,
     )
     painted = forecast.painted_size(height, width, settings.long_edge_px)
-    outlook = forecast.outlook_for(g.user.id, settings, *painted)
+    outlook = forecast.outlook_for(g.user.id, settings, *painted, styles)
     painting = f"Painting it takes {forecast.in_words(outlook.painting_s)}"
     if not watch.living_workers():
-        return f"{painting}, once a worker is back; right now there is none."
-    if outlook.wait_s < 1:
-        return f"{painting}; it begins at once."
-    return f"{painting}; its turn comes in {forecast.in_words(outlook.wait_s)}."
+        told = f"{painting}, once a worker is back; right now there is none."
+    elif outlook.wait_s < 1:
+        told = f"{painting}; it begins at once."
+    else:
+        told = f"{painting}; its turn comes in {forecast.in_words(outlook.wait_s)}."
+    return told + _memory_text(outlook.peak_bytes)
+
+
+def _memory_text(peak_bytes: float) -> str:
+    config: Config = current_app.config["PIC2PAINT"]
+    if not 0 < config.max_memory_bytes < peak_bytes:
+        return ""
+    return (
+        f" It would need about {peak_bytes / 1e9:.1f} GB of memory, which is more than the "
+        f"{config.max_memory_bytes / 1e9:.1f} GB that a painting may take here: "
+        "choose a smaller size."
+    )
 
 
 def _form() -> StudioForm:
@@ -403,7 +420,9 @@ def _page(
         brush_steps=BRUSH_STEPS,
         effort_notes={effort.value: note for effort, (_, note) in EFFORT_LABELS.items()},
         limit=limit,
-        forecast_text="" if form.errors else _forecast_text(form, *_shape(chosen_content)),
+        forecast_text=""
+        if form.errors
+        else _forecast_text(form, *_shape(chosen_content), max(1, len(chosen_styles))),
         max_upload_mb=current_app.config["PIC2PAINT"].max_upload_bytes // 1_000_000,
     )
 

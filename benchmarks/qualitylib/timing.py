@@ -2,10 +2,12 @@
 
 import os
 import platform
+import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -14,6 +16,9 @@ from config import PROJECT_ROOT
 from deploy import tether
 
 _PROC_STAT = Path("/proc/stat")
+_OWN_STATUS = Path("/proc/self/status")
+_MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
+"""Kilobytes on Linux, bytes on macOS: getrusage(2) of each."""
 _IDLE_FIELDS = (3, 4)
 """Of the first line of /proc/stat: idle, and waiting for disks."""
 _OWN_FIELDS = 8
@@ -84,9 +89,18 @@ def run_timed(command: Sequence[str], on_line: Callable[[str], None] | None = No
             raise
     wall_s, cpu_s = time.monotonic() - began, used.ru_utime + used.ru_stime
     others_s = None if busy is None else max(0.0, (_busy_s() or busy) - busy - cpu_s)
-    # In kilobytes on Linux, in bytes on macOS: getrusage(2) of each.
-    peak_bytes = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    peak_bytes = used.ru_maxrss * _MAXRSS_UNIT
     return Ended(process.returncode, tuple(lines), Took(wall_s, cpu_s, others_s, peak_bytes))
+
+
+def own_peak_bytes() -> int:
+    """Most memory that this process held."""
+    with suppress(OSError):
+        for line in _OWN_STATUS.read_text().splitlines():
+            # "VmHWM:    12345 kB"; getrusage would count whoever started this process, too.
+            if line.startswith("VmHWM:"):
+                return 1024 * int(line.split()[1])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT
 
 
 def machine() -> dict[str, str | int]:

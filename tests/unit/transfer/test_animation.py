@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from transfer.animation import FRAMES_MAX, LONG_EDGE_MAX_PX, Recorder, joined
+from transfer.animation import Recorder, joined
+from transfer.settings import ANIMATION_EDGE_MAX_PX, ANIMATION_FRAMES_MAX
 
 
 def flat(value: int, height: int = 30, width: int = 40) -> Image.Image:
@@ -60,13 +61,13 @@ def test_frames_are_spread_evenly_and_never_too_many(evaluations: int) -> None:
 
     _, grays, durations_ms = opened(recorder.to_bytes())
 
-    assert len(grays) == min(evaluations, FRAMES_MAX - 1) + 1
+    assert len(grays) == min(evaluations, ANIMATION_FRAMES_MAX - 1) + 1
     assert grays[-1] >= 253
     assert durations_ms[-1] > 10 * durations_ms[0]
     if evaluations == 200:
         steps = np.diff(grays[:-1])
         assert steps.min() > 0
-        assert steps.max() < 3 * 200 / FRAMES_MAX
+        assert steps.max() < 3 * 200 / ANIMATION_FRAMES_MAX
 
 
 def test_frames_are_made_only_when_they_are_due() -> None:
@@ -98,8 +99,8 @@ def test_frames_are_small_and_alike_in_size() -> None:
     recorder.close(flat(100, 1000, 3000))
 
     image, grays, _ = opened(recorder.to_bytes())
-    assert sizes == [(171, LONG_EDGE_MAX_PX)] * 4
-    assert image.size == (LONG_EDGE_MAX_PX, 171)
+    assert sizes == [(171, ANIMATION_EDGE_MAX_PX)] * 4
+    assert image.size == (ANIMATION_EDGE_MAX_PX, 171)
     assert len(grays) == 5
 
 
@@ -112,13 +113,13 @@ def test_no_frame_is_held_as_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
         shown.append(weakref.ref(image))
         return image
 
-    recorder = Recorder(FRAMES_MAX, 300, 400)
-    for evaluation in range(1, FRAMES_MAX + 1):
+    recorder = Recorder(ANIMATION_FRAMES_MAX, 300, 400)
+    for evaluation in range(1, ANIMATION_FRAMES_MAX + 1):
         recorder.offer(evaluation, show)
     recorder.close(flat(255, 300, 400))
     monkeypatch.setattr(Image, "open", lambda *_: pytest.fail("frames are joined undecoded"))
     data = recorder.to_bytes()
 
-    assert len(shown) == FRAMES_MAX - 1
+    assert len(shown) == ANIMATION_FRAMES_MAX - 1
     assert not any(image() for image in shown)
-    assert len(data) < sum(map(len, recorder.frames.values())) + 100 * FRAMES_MAX
+    assert len(data) < sum(map(len, recorder.frames.values())) + 100 * ANIMATION_FRAMES_MAX

@@ -9,12 +9,12 @@ from flask import Flask
 
 from config import Config
 from tests.unit.webapp.rows import make_painting, make_user
-from transfer.pyramid import expected_cost
+from transfer.forecast import Device, Run, Work, expected, learn, work
 from transfer.settings import Effort, Rendition, Settings
 from webapp import create_app, forecast, painting, schedule
 from webapp.extensions import db, writing
-from webapp.forecast import Kind, learn, waits
-from webapp.models import Attempt, Outcome, State, new_public_id, now
+from webapp.forecast import waits
+from webapp.models import Attempt, Outcome, PaintingStyle, State, new_public_id, now
 from webapp.schedule import Waiting
 
 
@@ -24,27 +24,6 @@ def site(config: Config) -> Iterator[Flask]:
     with app.app_context():
         db.create_all()
         yield app
-
-
-DRAFT, FINE = Kind("draft", "auto"), Kind("fine", "auto")
-
-
-def test_speeds_are_learned_by_kind_and_borrowed_where_unknown() -> None:
-    speed = learn([(DRAFT, 10.0, 20.0), (DRAFT, 10.0, 22.0), (DRAFT, 10.0, 300.0)])
-    settings = Settings(effort=Effort.DRAFT)
-    assert speed.seconds(settings, 64, 64) == 2.2 * expected_cost(settings, 64, 64)
-    other = Settings(effort=Effort.FINE)
-    assert speed.seconds(other, 64, 64) == 2.2 * expected_cost(other, 64, 64)
-
-
-def test_the_latest_paintings_decide() -> None:
-    # A faster machine: eight new ones outweigh thirty old ones.
-    speed = learn([(DRAFT, 1.0, 1.0)] * 8 + [(DRAFT, 1.0, 9.0)] * 30)
-    assert speed.by_kind[DRAFT] == 1.0
-
-
-def test_before_the_first_painting_there_is_a_guess() -> None:
-    assert learn([]).overall == forecast.FIRST_GUESS_S_PER_COST
 
 
 @pytest.mark.parametrize(
@@ -68,28 +47,28 @@ def test_finish_times_hold_in_an_hour_of_mixed_paintings() -> None:
     # Against a simulation of what the workers do, with times that scatter by a tenth.
     source = random.Random(5)
     kinds = [(Effort.DRAFT, 256), (Effort.STANDARD, 512), (Effort.FINE, 256), (Effort.DRAFT, 1024)]
-    true_rate = {Effort.DRAFT: 2e-7, Effort.STANDARD: 3e-7, Effort.FINE: 2.5e-7}
+    true = Device(seconds=(0.8, 0.004, 0.3, 2.2, 0.1))
+
+    def asked(effort: Effort, edge: int) -> Work:
+        settings = Settings(long_edge_px=edge, effort=effort, renditions=tuple(Rendition))
+        return work(settings, edge, edge)
 
     def took(effort: Effort, edge: int) -> float:
-        settings = Settings(long_edge_px=edge, effort=effort, renditions=tuple(Rendition))
-        cost = expected_cost(settings, edge, edge)
-        return cost * true_rate[effort] * source.uniform(0.9, 1.1)
+        return expected(asked(effort, edge), true).seconds * source.uniform(0.9, 1.1)
 
     history = []
     for _ in range(40):
-        effort, edge = source.choice(kinds)
-        settings = Settings(long_edge_px=edge, effort=effort, renditions=tuple(Rendition))
-        cost = expected_cost(settings, edge, edge)
-        history.append((Kind(effort.value, "auto"), cost, took(effort, edge)))
-    speed = learn(history)
+        kind = source.choice(kinds)
+        history.append(Run(asked(*kind), took(*kind)))
+    found = learn(history)
 
     queued, actual = [], {}
     while sum(actual.values()) < 3600:
-        effort, edge = source.choice(kinds)
+        kind = source.choice(kinds)
         number = len(queued)
-        settings = Settings(long_edge_px=edge, effort=effort, renditions=tuple(Rendition))
-        queued.append(Waiting(number, source.randrange(3), speed.seconds(settings, edge, edge)))
-        actual[number] = took(effort, edge)
+        seconds = expected(asked(*kind), found).seconds
+        queued.append(Waiting(number, source.randrange(3), seconds))
+        actual[number] = took(*kind)
     told = waits(schedule.line(queued, {}), [0.0])
 
     clock, left, used = 0.0, list(queued), {}
@@ -142,6 +121,39 @@ def test_a_sentence_tells_the_wait_and_the_painting_apart(site: Flask) -> None:
     assert painting.line_text(db.session.get_one(type(first), first.id)) == (
         "Done in about 30 seconds."
     )
+
+
+def test_what_was_painted_here_is_learned_from(site: Flask) -> None:
+    ada = make_user("ada")
+    assert forecast.known_device(db.session()) == Device()
+    before = forecast.outlook(make_painting(ada))
+
+    for _ in range(3):
+        finished(ada, 4 * before.painting_s, peak_bytes=round(2 * before.peak_bytes))
+    # It went on from a checkpoint, so it tells nothing.
+    finished(ada, 1, is_resumed=True)
+
+    after = forecast.outlook(make_painting(ada))
+    assert after.painting_s == pytest.approx(4 * before.painting_s, rel=0.1)
+    assert after.peak_bytes == pytest.approx(2 * before.peak_bytes, rel=0.25)
+
+
+def test_styles_that_count_for_nothing_take_no_time(site: Flask) -> None:
+    ada = make_user("ada")
+    one, two, three = (make_painting(ada) for _ in range(3))
+    with writing() as database:
+        for painted, weight in ((two, 0.0), (three, 1.0)):
+            style = PaintingStyle(
+                painting_id=painted.id,
+                position=5,
+                picture_id=painted.style_links[0].picture_id,
+                weight=weight,
+            )
+            database.add(style)
+    db.session.expire_all()
+
+    times = [forecast.outlook(painted).painting_s for painted in (one, two, three)]
+    assert times[0] == times[1] < times[2]
 
 
 @pytest.mark.parametrize(

@@ -113,3 +113,29 @@ def test_the_studio_tells_how_long_it_will_take(
     assert response.json is not None
     if response.status_code == 200:
         assert response.json["text"].startswith("Painting it takes")
+
+
+def test_the_studio_tells_if_memory_will_not_do(make_app: MakeApp, enter: Enter) -> None:
+    ada = enter(make_app(max_memory_bytes=2_000_000_000, max_long_edge_px=2048), "Ada")
+    asked = "strength=50&effort=draft&colors=style&backbone=auto&seed=0&width=300&height=200"
+
+    small, large = (
+        ada.get(f"/studio/forecast?long_edge_px={edge}&{asked}") for edge in (512, 2048)
+    )
+
+    assert small.json is not None
+    assert large.json is not None
+    assert "GB" not in small.json["text"]
+    assert "which is more than the 2.0 GB that a painting may take here" in large.json["text"]
+
+
+def test_more_styles_take_longer(ada: Browser) -> None:
+    asked = "long_edge_px=1024&strength=50&effort=fine&colors=style&backbone=auto&seed=0"
+
+    told = [
+        ada.get(f"/studio/forecast?{asked}&width=300&height=200&brush=50&styles={styles}")
+        for styles in ("1", "4", "-3", "x", "4000")
+    ]
+
+    texts = [response.json["text"] for response in told if response.json is not None]
+    assert texts[0] == texts[2] == texts[3] != texts[1] == texts[4]

@@ -1,0 +1,146 @@
+"""The process in which one row is measured: an order in, as JSON, one line of JSON out.
+
+    python -m benchmarks.speedlib.measure '{"kind": "products", "device": "cpu", "threads": 0, ...}'
+
+Each row has a process of its own, so that its memory is its own, and a row that is too large takes
+no other with it.
+"""
+
+import json
+import os
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+# Before torch is loaded: see docs/engine.md.
+os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+
+import torch
+from torch import Tensor
+
+from benchmarks.qualitylib.timing import own_peak_bytes
+from benchmarks.speedlib.memory import free_bytes
+from benchmarks.speedlib.rows import Whole
+from transfer.engine import Painter
+from transfer.errors import TransferError
+from transfer.images import read_image, to_tensor
+from transfer.pyramid import plans
+from transfer.regions import regions
+from transfer.renditions import canvas
+from transfer.settings import Rendition, Settings
+from transfer.targets import objective
+
+_LONG_ENOUGH_S = 4.0
+"""So long are evaluations repeated, but at least `_FEWEST` and at most `_MOST` times."""
+_FEWEST, _MOST = 3, 50
+_LONG_S = 15.0
+"""An evaluation that takes so long is measured once: what is not warm costs it little."""
+_PRODUCTS = 7
+_EDGE = {"cpu": 2048, "cuda": 8192}
+"""Of the square matrices whose product is timed."""
+
+
+def main(order: dict[str, Any]) -> dict[str, Any]:
+    """What was measured, or the reason why it could not be."""
+    painter = Painter(order["device"], order["threads"])
+    if order["kind"] == "products":
+        return _products(painter.device)
+    if painter.device.type == "cpu":
+        _limit_memory()
+    try:
+        found = (_evaluation if order["kind"] == "evaluation" else _painting)(painter, order)
+    except TransferError as error:
+        return {"reason": _clause(str(error))}
+    except (MemoryError, RuntimeError) as error:
+        # torch says that memory ran out in many ways, and has one class for all of them.
+        return {"reason": _clause(str(error).partition("\n")[0] or "there was not enough memory")}
+    is_cuda = painter.device.type == "cuda"
+    peak = torch.cuda.max_memory_allocated() if is_cuda else own_peak_bytes()
+    return found | {"peak_bytes": peak}
+
+
+def _evaluation(painter: Painter, order: dict[str, Any]) -> dict[str, Any]:
+    """The median time of loss and gradient, on the image that paintings begin with."""
+    settings = Settings(long_edge_px=order["size_px"])
+    backbone = painter.backbone(order["backbone"])
+    content = read_image(Path(order["content"]))
+    style = read_image(Path(order["style"]))
+    photo = to_tensor(content, settings.long_edge_px).to(painter.device)
+    height, width = photo.shape[2:]
+    seen = to_tensor(style, min(settings.long_edge_px, max(style.size))).to(painter.device)
+    places = regions([seen], [1.0], (), content.size, height, width)
+    scene = canvas(Rendition.STYLED, photo, places, None, settings)
+    loss = objective(backbone, scene, height, width, settings)
+    times = _times(lambda: _evaluated(loss, scene.start), painter.device)
+    return {"seconds": statistics.median(times), "evaluations": len(times)}
+
+
+def _painting(painter: Painter, order: dict[str, Any]) -> dict[str, Any]:
+    settings = Whole(order["effort"], order["painter"], order["size_px"]).settings
+    content, style = (read_image(Path(order[role])) for role in ("content", "style"))
+    # As in a worker, which has its weights in memory.
+    for steps in plans(settings, 64, 64).values():
+        for step in steps:
+            painter.backbone(step.backbone)
+    painted = painter.paint(content, [style], settings)
+    return {"seconds": painted.seconds, "evaluations": painted.evaluations}
+
+
+def _products(device: torch.device) -> dict[str, Any]:
+    """FLOP/s of the fastest of some square matrix products, by kind of number."""
+    edge = _EDGE[device.type]
+    one, other = (torch.randn(edge, edge, device=device) for _ in range(2))
+    rates = {}
+    for kind in ("fp32", "TF32") if device.type == "cuda" else ("fp32",):
+        torch.backends.cuda.matmul.allow_tf32 = kind == "TF32"
+        times = [_timed(lambda: one @ other, device) for _ in range(_PRODUCTS)]
+        rates[kind] = 2.0 * edge**3 / min(times)
+    return rates
+
+
+def _evaluated(loss: Callable[[Tensor], Tensor], image: Tensor) -> float:
+    image = image.detach().requires_grad_()
+    value = loss(image)
+    torch.autograd.grad(value, image)
+    # As the optimizer does, which waits for the number.
+    return value.item()
+
+
+def _times(run: Callable[[], object], device: torch.device) -> list[float]:
+    first = _timed(run, device)
+    if first >= _LONG_S:
+        return [first]
+    times: list[float] = []
+    while len(times) < _FEWEST or (sum(times) < _LONG_ENOUGH_S and len(times) < _MOST):
+        times.append(_timed(run, device))
+    return times
+
+
+def _timed(run: Callable[[], object], device: torch.device) -> float:
+    began = time.perf_counter()
+    run()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+def _limit_memory() -> None:
+    """Refuse what would take more memory than is free, before the system starts to kill."""
+    free = free_bytes()
+    if free is not None:
+        # A limit that the caller set stays where it is lower.
+        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        limits = [free, *(limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY)]
+        resource.setrlimit(resource.RLIMIT_DATA, (min(limits), hard))
+
+
+def _clause(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:].rstrip(". ")
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(json.loads(sys.argv[1]))))

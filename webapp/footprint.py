@@ -1,0 +1,32 @@
+"""The most memory that this process held, from a moment on: Linux tells, others do not."""
+
+import ctypes
+from contextlib import suppress
+from pathlib import Path
+
+_CLEAR_REFS = Path("/proc/self/clear_refs")
+_FORGET_PEAK = "5"
+"""proc_pid_clear_refs(5): resets the peak to what is held now."""
+_STATUS = Path("/proc/self/status")
+_PEAK = "VmHWM:"
+
+
+def forget_peak() -> None:
+    """Count from now on; where that cannot be, the peak stays that of the whole process."""
+    with suppress(OSError, AttributeError):
+        # glibc keeps what is freed: after a painting of 448 px, one of 128 px seemed to take
+        # 874 MB, and after this 537. There is no such function in other C libraries.
+        ctypes.CDLL(None).malloc_trim(0)
+    with suppress(OSError):
+        _CLEAR_REFS.write_text(_FORGET_PEAK)
+
+
+def peak_bytes() -> int | None:
+    """Most resident memory since then; None where the system does not tell."""
+    try:
+        lines = _STATUS.read_text().splitlines()
+    except OSError:
+        return None
+    # "VmHWM:     12345 kB"
+    kilobytes = next((line.split()[1] for line in lines if line.startswith(_PEAK)), None)
+    return None if kilobytes is None else 1024 * int(kilobytes)

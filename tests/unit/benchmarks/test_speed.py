@@ -102,7 +102,11 @@ def test_a_stop_leaves_nobody_behind(pictures: Path, number: signal.Signals) -> 
     ) as process:
         try:
             # Its order names this folder's pictures: nobody else's does.
-            wait_until(lambda: bool(measuring(pictures)), timeout_s=120, message="a row")
+            wait_until(
+                lambda: measuring(pictures) or process.poll() is not None,
+                timeout_s=120,
+                message="a row",
+            )
             process.send_signal(number)
             _, errors = process.communicate(timeout=120)
         finally:
@@ -116,7 +120,9 @@ def test_a_stop_leaves_nobody_behind(pictures: Path, number: signal.Signals) -> 
 
 def measuring(pictures: Path) -> list[str]:
     """Processes that measure a row with these pictures."""
-    listed = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        ["ps", "-ww", "-eo", "pid=,args="], capture_output=True, text=True, check=True
+    )
     return [
         line
         for line in listed.stdout.splitlines()

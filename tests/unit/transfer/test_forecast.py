@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from transfer.errors import DeviceUnreadable
 from transfer.forecast import Device, Run, Work, expected, forecast, learn, work
-from transfer.pyramid import plans, scales
+from transfer.pyramid import painting, plans, scales
 from transfer.settings import Backbone, Effort, Expert, Rendition, Settings
 
 ALL = tuple(Rendition)
@@ -178,7 +178,7 @@ def test_other_weights_of_one_network_take_as_long() -> None:
 
 
 def test_as_many_evaluations_as_planned_anyway_change_nothing() -> None:
-    planned = sum(step.evaluations for step in pyramid.painting(Settings(), 384, 512))
+    planned = sum(step.evaluations for step in painting(Settings(), 384, 512))
     told = [
         forecast(Settings(expert=Expert(evaluations=number)), 384, 512).seconds
         for number in (50, planned, 400)

@@ -51,7 +51,11 @@ def style_loss(features: Tensor, target: StyleTarget, shares: Tensor | None = No
         target: of the same layer, with as many channels.
         shares: of each position; see `statistics`.
     """
-    found = statistics(features, shares)
+    return style_distance(statistics(features, shares), target)
+
+
+def style_distance(found: Statistics, target: StyleTarget) -> Tensor:
+    """`style_loss` of statistics that are known already."""
     covariance = (found.covariance - target.statistics.covariance).square().sum()
     mean = (found.mean - target.statistics.mean).square().sum()
     return covariance / target.covariance_scale + mean / target.mean_scale
@@ -75,6 +79,18 @@ class ContentTarget:
         mean = features.mean(dim=(2, 3), keepdim=True)
         variance = (features - mean).square().sum()
         return cls(features, variance + _FLOOR * features.square().sum() + _TINY)
+
+
+def content_scale(content: Statistics, positions: int) -> Tensor:
+    """`ContentTarget.scale` of features of which only the statistics are known.
+
+    Args:
+        content: their mean and covariance.
+        positions: how many there are.
+    """
+    variance = positions * content.covariance.trace()
+    squares = variance + positions * content.mean.square().sum()
+    return variance + _FLOOR * squares + _TINY
 
 
 def content_loss(features: Tensor, target: ContentTarget) -> Tensor:

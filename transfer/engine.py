@@ -22,7 +22,7 @@ from transfer.progress import Ledger, OnProgress, Progress
 from transfer.regions import Region, regions
 from transfer.renditions import Canvas, begun, canvas
 from transfer.settings import Rendition, Settings
-from transfer.targets import content_weight, objective
+from transfer.targets import objective
 
 __all__ = [
     "OnProgress",
@@ -30,7 +30,6 @@ __all__ = [
     "Painter",
     "Painting",
     "Progress",
-    "content_weight",
     "paint",
 ]
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from transfer.backbones.vgg import CONTENT_LAYER, STYLE_LAYERS, VggBackbone
 from transfer.images import read_image, resized, to_tensor
-from transfer.losses import ContentTarget, StyleTarget, content_loss, roughness, style_loss
+from transfer.losses import StyleTarget, roughness, style_loss
 from transfer.optimize import minimize
 from transfer.statistics import statistics
 
@@ -71,8 +71,8 @@ def photo_crops(
 def painted_crops(backbone: VggBackbone, pair: Tensor, generator: torch.Generator) -> Tensor:
     """States of a painting of one crop in the style of another, from early to late.
 
-    Painted as `transfer.engine` does at default strength, at one scale. A painting ends where the
-    backbone is content; whatever it overlooks or imagines is therefore strongest there.
+    Painted at one scale, much as `transfer.engine` does at default strength. A painting ends where
+    the backbone is content; whatever it overlooks or imagines is therefore strongest there.
 
     Args:
         backbone: by which to paint.
@@ -84,13 +84,17 @@ def painted_crops(backbone: VggBackbone, pair: Tensor, generator: torch.Generato
     """
     content, style = pair[:1], pair[1:]
     with torch.no_grad():
-        target = ContentTarget.of(backbone.features(content, (CONTENT_LAYER,))[CONTENT_LAYER])
+        shown_content = backbone.features(content, (CONTENT_LAYER,))[CONTENT_LAYER]
+        scale = _energy(shown_content - shown_content.mean((2, 3), keepdim=True))
+        scale = scale + 0.01 * _energy(shown_content)
         features = backbone.features(style, STYLE_LAYERS)
         targets = {layer: StyleTarget.of(statistics(features[layer])) for layer in STYLE_LAYERS}
 
     def objective(image: Tensor) -> Tensor:
         found = backbone.features(image, (*STYLE_LAYERS, CONTENT_LAYER))
-        loss = 0.25 * content_loss(found[CONTENT_LAYER], target) + 2.0 * roughness(image)
+        # Squared differences, as paintings had when the shipped network was taught.
+        content_loss = _energy(found[CONTENT_LAYER] - shown_content) / scale
+        loss = 0.25 * content_loss + 2.0 * roughness(image)
         for layer in STYLE_LAYERS:
             loss = loss + style_loss(found[layer], targets[layer]) / len(STYLE_LAYERS)
         return loss
@@ -105,6 +109,10 @@ def painted_crops(backbone: VggBackbone, pair: Tensor, generator: torch.Generato
     start = start + 0.02 * torch.randn(start.shape, generator=generator)
     minimize(start, objective, _EVALUATIONS, keep)
     return torch.cat(shown)
+
+
+def _energy(features: Tensor) -> Tensor:
+    return features.square().sum()
 
 
 def _recolored(images: Tensor) -> Tensor:

@@ -15,20 +15,12 @@ from transfer.regions import Region
 from transfer.renditions import Canvas
 from transfer.settings import Settings
 from transfer.statistics import Statistics, blended, statistics
+from transfer.strength import content_distance, held, seen_distance, usual_weight
 from transfer.terms import StyleTerm, Term
 from transfer.tiled import Features, TiledLoss, content_term, statistics_of
 from transfer.tiles import cut, halvings, margin_px
 
 _Found = dict[str, Statistics]
-
-
-def content_weight(strength: float) -> float:
-    """Weight of the relative content loss: 4 for strength 0, 1/4 for 0.5, 1/64 for 1.
-
-    At 1/4, vgg19 finds the content as far away (0.4 to 0.45 of 1 - correlation at relu4_2) as
-    in the pictures that the first implementations became known by.
-    """
-    return float(0.25 * 16.0 ** (1.0 - 2.0 * strength))
 
 
 def smoothness_weight(smoothness: float) -> float:
@@ -43,7 +35,8 @@ def smoothness_weight(smoothness: float) -> float:
 class _Weights:
     """What each addend of the loss counts."""
 
-    content: float
+    content: Callable[[Tensor], Tensor]
+    """What the content adds to the loss, from its own loss."""
     smoothness: float
     layers: dict[str, float]
     """Of the style; together 1 once divided by ``whole``."""
@@ -53,11 +46,11 @@ class _Weights:
         return sum(self.layers.values())
 
     @classmethod
-    def of(cls, settings: Settings) -> "_Weights":
+    def of(cls, settings: Settings, backbone: str) -> "_Weights":
         expert = settings.expert
-        content, smoothness = expert.content_weight, expert.smoothness_weight
+        smoothness = expert.smoothness_weight
         return cls(
-            content_weight(settings.strength) if content is None else content,
+            _content_term(settings, backbone),
             smoothness_weight(settings.smoothness) if smoothness is None else smoothness,
             {layer: weight for layer, weight in expert.style_layers if weight > 0},
         )
@@ -68,12 +61,13 @@ def objective(
 ) -> Callable[[Tensor], Tensor]:
     """The loss of an image of one size, its targets computed once.
 
-    ``sum over regions of area * style + content weight * content + smoothness weight * roughness``,
-    where style is the weighted mean over layers of `style_loss`. A region counts by its area, so
-    that each of its pixels is drawn to the style as it would be without regions.
+    ``sum over regions of area * style + content + smoothness weight * roughness``, where style is
+    the weighted mean over layers of `style_loss`. A region counts by its area, so that each of its
+    pixels is drawn to the style as it would be without regions. Content is `content_loss` held
+    where strength wants it (`strength.held`), or with an expert's weight.
     """
     content_layer = settings.expert.content_layer
-    weights = _Weights.of(settings)
+    weights = _Weights.of(settings, backbone.name)
     layers = weights.layers
     features = partial(_features, backbone, settings)
     with torch.no_grad():
@@ -101,7 +95,7 @@ def objective(
         )
         return (
             style / weights.whole
-            + weights.content * content_loss(found[content_layer], content_target)
+            + weights.content(content_loss(found[content_layer], content_target))
             + weights.smoothness * roughness(image)
         )
 
@@ -126,7 +120,7 @@ def tiled_objective(
         settings: of the painting.
         tile_px: longest edge of a tile without its margin; one tile is computed in one pass.
     """
-    weights = _Weights.of(settings)
+    weights = _Weights.of(settings, backbone.name)
     layers, content_layer = weights.layers, settings.expert.content_layer
     features = partial(_features, backbone, settings, is_lean=True)
     tiles = cut(height, width, tile_px, margin_px({*layers, content_layer}))
@@ -146,6 +140,16 @@ def tiled_objective(
                 term = StyleTerm(layer, factor, targets[layer], positions, shares[layer])
                 terms.append(term)
     return TiledLoss(features, terms, tiles, weights.smoothness)
+
+
+def _content_term(settings: Settings, backbone: str) -> Callable[[Tensor], Tensor]:
+    """What the content adds to the loss, from its own loss."""
+    weight = settings.expert.content_weight
+    if weight is not None:
+        return lambda loss: weight * loss
+    distance = content_distance(settings.strength)
+    goal = seen_distance(distance, backbone)
+    return partial(held, goal=goal, weight=usual_weight(distance, backbone))
 
 
 def _features(

@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from transfer.losses import ContentTarget, StyleTarget, content_loss, style_distance
+from transfer.losses import StyleTarget, live, style_distance, unlikeness
 from transfer.moments import moments
 from transfer.statistics import Statistics
 
@@ -92,18 +92,35 @@ class ContentTerm:
     """`content_loss` of one layer."""
 
     layer: str
-    factor: float
+    weighed: Callable[[Tensor], Tensor]
+    """The addend, from the content's loss."""
     content: Callable[[slice, slice], Tensor]
     """The photo's features at some rows and columns of the layer: `Kept`, or computed anew."""
-    scale: Tensor
-    """See `ContentTarget`."""
+    statistics: Statistics
+    """Of the photo's features in the whole layer."""
+    positions: int
+    """Of the whole layer."""
 
     def sums(self, features: Tensor, rows: slice, columns: slice) -> tuple[Tensor, ...]:
-        """``sum |F - Fc|^2``."""
-        one = torch.ones((), dtype=features.dtype, device=features.device)
-        part = ContentTarget(self.content(rows, columns), one)
-        return (content_loss(features, part).double(),)
+        """``sum G``, ``sum G^2`` and ``sum G H`` by channel, shape (C,).
+
+        G and H are the image's and the photo's features, both about the photo's mean: the image's
+        own is not known before all tiles were seen.
+        """
+        mean = self.statistics.mean.to(features).reshape(1, -1, 1, 1)
+        found = features - mean
+        content = self.content(rows, columns) - mean
+        products = found, found.square(), found * content
+        return tuple(product.sum(dim=(0, 2, 3)).double() for product in products)
 
     def loss(self, sums: Sequence[Tensor]) -> Tensor:
-        """Relative to the photo's own variance."""
-        return self.factor * sums[0] / self.scale
+        """`unlikeness` of the live channels, weighed."""
+        mean, square, product = (one / self.positions for one in sums)
+        variance = self.statistics.covariance.diagonal()
+        is_live, floor = live(variance)
+        if not is_live.any():
+            return self.weighed(mean.sum() * 0.0)
+        own = square - mean.square()
+        return self.weighed(
+            unlikeness(product[is_live], own[is_live], variance[is_live], floor)
+        )

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from transfer.images import check_finite
-from transfer.losses import content_scale
 from transfer.statistics import Statistics, statistics
 from transfer.terms import ContentTerm, Kept, Term
 from transfer.tiles import Tile, halvings
@@ -141,7 +140,11 @@ def _flat(sums: Sequence[tuple[Tensor, ...]]) -> list[Tensor]:
 
 
 def content_term(
-    features: Features, content: Tensor, layer: str, factor: float, tiles: Sequence[Tile]
+    features: Features,
+    content: Tensor,
+    layer: str,
+    weighed: Callable[[Tensor], Tensor],
+    tiles: Sequence[Tile],
 ) -> ContentTerm:
     """The content term of a photo of the image's size, its features looked at tile by tile."""
 
@@ -156,11 +159,11 @@ def content_term(
         whole.add(statistics(found), found.shape[2] * found.shape[3])
         if halvings(layer) >= _KEPT_HALVINGS:
             kept.keep(found, *tile.positions(layer))
-    scale = content_scale(whole.statistics, whole.positions)
+    known = whole.statistics, whole.positions
     if halvings(layer) >= _KEPT_HALVINGS:
-        return ContentTerm(layer, factor, kept, scale)
+        return ContentTerm(layer, weighed, kept, *known)
     starts = {_start(*tile.positions(layer)): tile for tile in tiles}
-    return ContentTerm(layer, factor, lambda *place: of(starts[_start(*place)]), scale)
+    return ContentTerm(layer, weighed, lambda *place: of(starts[_start(*place)]), *known)
 
 
 def _start(rows: slice, columns: slice) -> tuple[int, int]:

@@ -286,7 +286,7 @@ def test_color_maps_change_the_histogram_rendition_alone(
         assert np.array_equal(first, other)
 
 
-def test_raw_weights_are_what_the_sliders_stand_for(
+def test_raw_weights_take_the_place_of_the_sliders(
     painter: Painter, content: Image.Image, style: Image.Image
 ) -> None:
     def at(**raw: float) -> np.ndarray:
@@ -294,7 +294,8 @@ def test_raw_weights_are_what_the_sliders_stand_for(
         return styled(painter, content, [style], start=Start.CONTENT, expert=expert)
 
     usual = styled(painter, content, [style], start=Start.CONTENT)
-    assert np.array_equal(at(content_weight=0.25, smoothness_weight=2.0), usual)
+    assert np.array_equal(at(smoothness_weight=2.0), usual)
+    assert not np.array_equal(at(content_weight=0.5), usual)
     photo = photo_pixels(content)
     bound, free = at(content_weight=30.0), at(content_weight=0.0)
     # In structure; colors are the style's in both.

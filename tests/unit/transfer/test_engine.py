@@ -15,7 +15,7 @@ from transfer import (
     StyleMissing,
     pyramid,
 )
-from transfer.engine import Painter, Progress, content_weight, paint
+from transfer.engine import Painter, Progress, paint
 
 ALL = (Rendition.STYLED, Rendition.HISTOGRAM, Rendition.LUMINANCE)
 
@@ -322,12 +322,3 @@ def test_paint_alone_needs_no_studio(content: Image.Image, style: Image.Image) -
     painting = paint(content, [style], one)
 
     assert set(painting.renditions) == {Rendition.STYLED}
-
-
-def test_more_strength_means_less_weight_for_the_content() -> None:
-    weights = [content_weight(strength) for strength in (0.0, 0.25, 0.5, 0.75, 1.0)]
-
-    assert weights == sorted(weights, reverse=True)
-    assert weights[2] == 0.25
-    # On a logarithmic scale: equal steps of the slider are equal factors.
-    assert np.allclose(np.diff(np.log(weights)), np.log(weights[1] / weights[0]))

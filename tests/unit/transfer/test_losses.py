@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ def test_a_picture_is_in_its_own_style_and_shows_itself(generator: torch.Generat
     own = features(generator, 4, 8, 8)
 
     assert style_loss(own, StyleTarget.of(statistics(own))) == 0
-    assert content_loss(own, ContentTarget.of(own)) == 0
+    assert content_loss(own, ContentTarget.of(own)) < 1e-15
 
 
 def test_style_does_not_depend_on_where_things_are(generator: torch.Generator) -> None:
@@ -46,6 +47,54 @@ def test_losses_are_relative(generator: torch.Generator) -> None:
         assert content.item() == pytest.approx(
             content_loss(painted, ContentTarget.of(goal)).item(), rel=1e-4
         )
+
+
+def test_content_is_one_minus_correlation_by_channel(generator: torch.Generator) -> None:
+    painted, goal = features(generator, 5, 7, 6), features(generator, 5, 7, 6)
+    painted = 0.4 * goal + painted
+
+    found = content_loss(painted, ContentTarget.of(goal)).item()
+
+    pairs = zip(painted[0].flatten(1).numpy(), goal[0].flatten(1).numpy(), strict=True)
+    correlations = [np.corrcoef(one, other)[0, 1] for one, other in pairs]
+    # The floor of 1 % counts as something in common.
+    assert found == pytest.approx(1.0 - np.mean(correlations), rel=0.03)
+    assert found < 1.0 - np.mean(correlations)
+
+
+def test_content_leaves_contrast_and_brightness_to_the_style(generator: torch.Generator) -> None:
+    goal = features(generator, 4, 8, 8)
+
+    assert content_loss(3.0 * goal + 0.5, ContentTarget.of(goal)) < 1e-2
+    assert content_loss(1.0 - goal, ContentTarget.of(goal)) > 1.9
+    assert content_loss(goal.flip(3), ContentTarget.of(goal)) > 0.5
+
+
+def test_channels_that_do_not_vary_in_the_content_do_not_count(generator: torch.Generator) -> None:
+    goal, painted = features(generator, 4, 8, 8), features(generator, 4, 8, 8)
+    goal[:, 3] = 0.7
+    target = ContentTarget.of(goal)
+    changed = painted.clone()
+    changed[:, 3] *= 5.0
+
+    assert content_loss(changed, target) == content_loss(painted, target)
+
+
+def test_a_channel_that_falls_silent_counts_fully_and_can_wake_up(
+    generator: torch.Generator,
+) -> None:
+    goal = features(generator, 2, 8, 8)
+    painted = goal.clone()
+    painted[:, 1] = 0.0
+    painted.requires_grad_()
+
+    loss = content_loss(painted, ContentTarget.of(goal))
+    loss.backward()
+
+    assert loss.item() == pytest.approx(0.5, abs=0.1)
+    assert painted.grad is not None
+    assert painted.grad.isfinite().all()
+    assert painted.grad[:, 1].abs().max() > 0
 
 
 def test_gradients(generator: torch.Generator) -> None:

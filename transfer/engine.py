@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -37,6 +37,7 @@ __all__ = [
 
 _LOADERS = {compact.NAME: compact.load, vgg19.NAME: vgg19.load}
 
+
 @dataclass(frozen=True)
 class Painting:
     """What `paint` returns."""
@@ -48,7 +49,7 @@ class Painting:
     """In the order in which they painted."""
     animation: bytes | None = None
     """How the first rendition came about, as an animated WebP, if the settings ask for it."""
-    memory: Rung = Rung()
+    memory: Rung = field(default_factory=Rung)
     """What gave way to keep within the memory, at the step that had to go farthest."""
 
 
@@ -138,7 +139,7 @@ class Painter:
         finished = {} if earlier is None else dict(earlier.finished)
         recorder = _recorder(settings, plans, photo, earlier)
         ledger = Ledger(plans, identity, finished, on_progress, recorder)
-        total = self._max_memory or default_budget(*photo.shape[2:], self.device)
+        total = self._max_memory or default_budget(photo.shape[2], photo.shape[3], self.device)
         budget = Budget(total, self.device)
         painted: Tensor | None = None
         for number, (rendition, steps) in enumerate(plans.items()):

@@ -25,9 +25,11 @@ MAX_MEMORY_MIN = 500_000_000
 _MARGIN_PX = 80
 """At most around a tile, see `tiles.margin_px`."""
 
-_WHOLE = {"compact": 900, "vgg19": 2600, "vgg19-torchvision": 2600}
-_LEAN = {"compact": 520, "vgg19": 1500, "vgg19-torchvision": 1500}
+_WHOLE = {"compact": 1200, "vgg19": 3700, "vgg19-torchvision": 3700}
+_LEAN = {"compact": 450, "vgg19": 1850, "vgg19-torchvision": 1850}
 """Bytes per pixel looked at in one evaluation; docs/engine.md says how they were measured."""
+_ANY_BYTES = 90_000_000
+"""What the first evaluation takes at any size: workspaces of the convolutions, mostly."""
 _KEPT = {"compact": 10, "vgg19": 30, "vgg19-torchvision": 30}
 """Bytes per pixel of the picture: the photo's features, kept for the content."""
 
@@ -57,9 +59,10 @@ class Rung:
         precision = _HALF_BYTES if self.is_halved else _FLOAT_BYTES
         remembered = 2 * self.history * pixels * channels * precision
         if self.tile_px is None:
-            return images + remembered + _WHOLE[backbone] * pixels
+            return images + remembered + _ANY_BYTES + _WHOLE[backbone] * pixels
         seen = _seen_px(height, self.tile_px) * _seen_px(width, self.tile_px)
-        return images + remembered + _LEAN[backbone] * seen + _KEPT[backbone] * pixels
+        kept = _KEPT[backbone] * pixels
+        return images + remembered + _ANY_BYTES + _LEAN[backbone] * seen + kept
 
 
 def _seen_px(edge_px: int, tile_px: int) -> int:

@@ -25,7 +25,7 @@ def moments(
     Returns:
         shapes (C, 1) and (C, C), float64: added up in double precision, band by band.
     """
-    first, second = _Moments.apply(features, about, weights)
+    first, second = _Moments.apply(features, about, weights)  # type: ignore[no-untyped-call]
     return first, second
 
 

@@ -126,9 +126,7 @@ def tiled_objective(
     tiles = cut(height, width, tile_px, margin_px({*layers, content_layer}))
     with torch.no_grad():
         content = resized(scene.content, height, width)
-        terms: list[Term] = [
-            content_term(features, content, content_layer, weights.content, tiles)
-        ]
+        terms: list[Term] = [content_term(features, content, content_layer, weights.content, tiles)]
         del content
         found_in = partial(_tiled_statistics, features, layers, tile_px)
         for region in scene.regions:
@@ -172,7 +170,8 @@ def _statistics(features: Features, layers: Collection[str], image: Tensor) -> _
 def _tiled_statistics(
     features: Features, layers: Collection[str], tile_px: int, image: Tensor
 ) -> _Found:
-    tiles = cut(*image.shape[2:], tile_px, margin_px(set(layers)))
+    _, _, height, width = image.shape
+    tiles = cut(height, width, tile_px, margin_px(layers))
     if len(tiles) == 1:
         return _statistics(features, layers, image)
     return statistics_of(features, image, layers, tiles)

@@ -121,6 +121,4 @@ class ContentTerm:
         if not is_live.any():
             return self.weighed(mean.sum() * 0.0)
         own = square - mean.square()
-        return self.weighed(
-            unlikeness(product[is_live], own[is_live], variance[is_live], floor)
-        )
+        return self.weighed(unlikeness(product[is_live], own[is_live], variance[is_live], floor))

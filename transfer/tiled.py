@@ -54,7 +54,7 @@ class TiledLoss:
 
     def __call__(self, image: Tensor) -> Tensor:
         """The loss, to be differentiated with respect to ``image`` by autograd."""
-        loss: Tensor = _WithGradient.apply(image, self)
+        loss: Tensor = _WithGradient.apply(image, self)  # type: ignore[no-untyped-call]
         return loss
 
     def with_gradient(self, image: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,8 @@
 """How a picture is cut so that each part can be looked at alone, and nothing be missed."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 
 from transfer.settings import LAYERS
 
@@ -17,25 +18,21 @@ class Span:
     end: int
     seen_begin: int
     seen_end: int
-    is_last: bool
 
     def positions(self, halvings: int) -> slice:
         """The layer's positions that the tile answers for, in the layer of the whole picture."""
-        return slice(self.begin >> halvings, self._end(halvings))
+        # Poolings round down; every cut but the picture's own edge is a multiple of 16.
+        return slice(self.begin >> halvings, self.end >> halvings)
 
     def in_window(self, halvings: int) -> slice:
         """The same positions in the layer of what the tile sees."""
         shift = self.seen_begin >> halvings
-        return slice((self.begin >> halvings) - shift, self._end(halvings) - shift)
+        return slice((self.begin >> halvings) - shift, (self.end >> halvings) - shift)
 
     @property
     def seen(self) -> slice:
         """What the tile sees, in the whole picture."""
         return slice(self.seen_begin, self.seen_end)
-
-    def _end(self, halvings: int) -> int:
-        # Poolings round down; every cut but the picture's own edge is a multiple of 16.
-        return self.end >> halvings
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,7 @@ def halvings(layer: str) -> int:
     return int(layer[len("relu")]) - 1
 
 
-def margin_px(layers: tuple[str, ...] | set[str] | frozenset[str]) -> int:
+def margin_px(layers: Collection[str]) -> int:
     """How far around a tile the deepest of these layers looks, in px, rounded up to 16.
 
     A position of a layer after k poolings stands for 2^k px, and each convolution of that stage
@@ -99,7 +96,9 @@ def cut(height: int, width: int, tile_px: int, margin: int) -> tuple[Tile, ...]:
     """
     return tuple(
         Tile(rows, columns)
-        for rows, columns in product(_spans(height, tile_px, margin), _spans(width, tile_px, margin))
+        for rows, columns in product(
+            _spans(height, tile_px, margin), _spans(width, tile_px, margin)
+        )
     )
 
 
@@ -108,6 +107,6 @@ def _spans(edge_px: int, tile_px: int, margin: int) -> list[Span]:
     count = -(-units // max(1, tile_px // ALIGNMENT_PX))
     cuts = [units * number // count * ALIGNMENT_PX for number in range(count)] + [edge_px]
     return [
-        Span(begin, end, max(0, begin - margin), min(edge_px, end + margin), end == edge_px)
-        for begin, end in zip(cuts, cuts[1:], strict=False)
+        Span(begin, end, max(0, begin - margin), min(edge_px, end + margin))
+        for begin, end in pairwise(cuts)
     ]

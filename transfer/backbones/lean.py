@@ -1,4 +1,4 @@
-"""The layers of a backbone, remembering for the way back only what it needs: one byte an activation.
+"""A backbone's layers, remembering for the way back only what it needs: a byte per activation.
 
 With fixed weights the gradient passes a convolution and its ReLU unchanged by the activations'
 values: it has to know where they were positive, and of each pooling which of four was the largest.
@@ -29,19 +29,19 @@ def convolved(activations: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
     Returns:
         shape (1, C', H, W), the same bits as from torch's own functions.
     """
-    found: Tensor = _Convolved.apply(activations, kernel, bias)
+    found: Tensor = _Convolved.apply(activations, kernel, bias)  # type: ignore[no-untyped-call]
     return found
 
 
 def max_pooled(activations: Tensor) -> Tensor:
     """The largest of each 2 x 2 positions, as `torch.nn.functional.max_pool2d`."""
-    found: Tensor = _MaxPooled.apply(activations)
+    found: Tensor = _MaxPooled.apply(activations)  # type: ignore[no-untyped-call]
     return found
 
 
 def average_pooled(activations: Tensor) -> Tensor:
     """The mean of each 2 x 2 positions, as `torch.nn.functional.avg_pool2d`."""
-    found: Tensor = _AveragePooled.apply(activations)
+    found: Tensor = _AveragePooled.apply(activations)  # type: ignore[no-untyped-call]
     return found
 
 

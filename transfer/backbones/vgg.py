@@ -1,6 +1,6 @@
 """The convolutions of VGG-19 up to relu5_1 (Simonyan & Zisserman, arXiv 1409.1556), any width."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
 import torch
@@ -81,10 +81,8 @@ class VggBackbone:
         found: dict[str, Tensor] = {}
         wanted_layers = set(layers)
         activations = image.contiguous(memory_format=torch.channels_last)
-        is_max = pooling is Pooling.MAX
-        convolved, pooled = _convolved, partial(F.max_pool2d if is_max else F.avg_pool2d, kernel_size=2)
-        if is_lean:
-            convolved, pooled = lean.convolved, lean.max_pooled if is_max else lean.average_pooled
+        convolved = lean.convolved if is_lean else _convolved
+        pooled = (_LEAN_POOLED if is_lean else _POOLED)[pooling]
         for stage, convolutions in enumerate(CONVOLUTIONS):
             if stage > 0:
                 activations = pooled(activations)
@@ -101,6 +99,13 @@ class VggBackbone:
 
 def _convolved(activations: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
     return F.conv2d(reflected(activations), kernel, bias).relu_()
+
+
+_POOLED: Mapping[Pooling, Callable[[Tensor], Tensor]] = {
+    Pooling.MAX: partial(F.max_pool2d, kernel_size=2),
+    Pooling.AVERAGE: partial(F.avg_pool2d, kernel_size=2),
+}
+_LEAN_POOLED = {Pooling.MAX: lean.max_pooled, Pooling.AVERAGE: lean.average_pooled}
 
 
 def _folded(weights: Weights) -> dict[str, tuple[Tensor, Tensor]]:

@@ -1,6 +1,8 @@
 import subprocess
 import sys
+from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,7 +65,7 @@ def test_too_little_to_begin_with_is_refused() -> None:
 
 
 SMALL = Settings(
-    long_edge_px=160, effort=Effort.DRAFT, backbone=Backbone.COMPACT, expert=Expert(evaluations=24)
+    long_edge_px=160, effort=Effort.DRAFT, backbone=Backbone.COMPACT, expert=Expert(evaluations=15)
 )
 
 
@@ -71,22 +73,19 @@ def difference(one: Image.Image, other: Image.Image) -> float:
     return float(np.abs(np.asarray(one, float) - np.asarray(other, float)).mean()) / 255
 
 
+@pytest.fixture(scope="module")
 def tight() -> Painter:
-    """The process already holds more than this: the lowest rung is all that is left."""
-    return Painter("cpu", threads=1, max_memory=500_000_000)
-
-
-@pytest.fixture(autouse=True)
-def filled() -> object:
-    """So much held by the process that `tight` is tight wherever the tests run."""
-    return torch.ones(150_000_000)
+    """The process already holds more than it may: the lowest rung is all that is left."""
+    painter = Painter("cpu", threads=1, max_memory=500_000_000)
+    painter.held = torch.ones(125_000_000)
+    return painter
 
 
 def test_a_painting_in_tiles_is_the_same_picture(
-    painter: Painter, content: Image.Image, style: Image.Image
+    painter: Painter, tight: Painter, content: Image.Image, style: Image.Image
 ) -> None:
     whole = painter.paint(content, [style], SMALL)
-    tiled = tight().paint(content, [style], SMALL)
+    tiled = tight.paint(content, [style], SMALL)
 
     assert whole.memory == Rung()
     assert tiled.memory.tile_px == 128
@@ -99,7 +98,11 @@ def test_a_painting_in_tiles_is_the_same_picture(
 
 @pytest.mark.parametrize("is_tight_first", [True, False])
 def test_a_painting_goes_on_on_another_rung(
-    painter: Painter, content: Image.Image, style: Image.Image, is_tight_first: bool
+    painter: Painter,
+    tight: Painter,
+    content: Image.Image,
+    style: Image.Image,
+    is_tight_first: bool,
 ) -> None:
     taken: list[bytes] = []
 
@@ -108,7 +111,7 @@ def test_a_painting_goes_on_on_another_rung(
             taken.append(progress.checkpoint())
             raise Cancelled
 
-    first, second = (tight(), painter) if is_tight_first else (painter, tight())
+    first, second = (tight, painter) if is_tight_first else (painter, tight)
     whole = painter.paint(content, [style], SMALL)
     with pytest.raises(Cancelled):
         first.paint(content, [style], SMALL, stop)
@@ -152,9 +155,9 @@ else:
 
 
 @pytest.fixture
-def limited(tmp_path: object, content: Image.Image, style: Image.Image) -> object:
+def limited(tmp_path: Path, content: Image.Image, style: Image.Image) -> Callable[[int], str]:
     """Paints in a process that gets so many bytes more than it has, and believes in a terabyte."""
-    paths = [f"{tmp_path}/content.png", f"{tmp_path}/style.png"]
+    paths = [tmp_path / "content.png", tmp_path / "style.png"]
     content.save(paths[0])
     style.save(paths[1])
 
@@ -168,8 +171,8 @@ def limited(tmp_path: object, content: Image.Image, style: Image.Image) -> objec
     return paint
 
 
-def test_a_process_at_its_limit_goes_down_the_ladder(limited: object) -> None:
-    out = limited(110_000_000)  # type: ignore[operator]
+def test_a_process_at_its_limit_goes_down_the_ladder(limited: Callable[[int], str]) -> None:
+    out = limited(110_000_000)
 
     tile_px, evaluations, *image = out.split()
     assert int(tile_px) <= 512
@@ -177,7 +180,5 @@ def test_a_process_at_its_limit_goes_down_the_ladder(limited: object) -> None:
     assert "512x384" in " ".join(image)
 
 
-def test_only_the_lowest_rung_gives_up(limited: object) -> None:
-    assert "not enough memory to paint at 512 px" in limited(8_000_000)  # type: ignore[operator]
-
-
+def test_only_the_lowest_rung_gives_up(limited: Callable[[int], str]) -> None:
+    assert "not enough memory to paint at 512 px" in limited(8_000_000)

@@ -45,8 +45,7 @@ def scene(height: int, width: int, *, regions: int = 1, channels: int = 3) -> Ca
         guides = [ramp, (1 - ramp) * 0.5, torch.zeros(1, 1, height, width)]
         guides[2][..., height // 2 : height // 2 + 3, 5:9] = 1.0
     several = tuple(
-        Region((style,), None, guide)
-        for style, guide in zip(styles, guides[:regions], strict=True)
+        Region((style,), None, guide) for style, guide in zip(styles, guides[:regions], strict=True)
     )
     return Canvas(photo, several, photo, lambda image: image)
 
@@ -119,7 +118,9 @@ def test_so_do_they_with_a_style_of_one_color(painter: Painter) -> None:
     """Its covariance is no scale, and its mean far from the image's: where digits could go."""
     canvas = scene(70, 131)
     flat = (Region((torch.full((1, 3, 64, 64), 0.9),), None, None),)
-    assert_the_same(painter.backbone("compact"), replace(canvas, regions=flat), Settings(), 32, 1e-4)
+    assert_the_same(
+        painter.backbone("compact"), replace(canvas, regions=flat), Settings(), 32, 1e-4
+    )
 
 
 def test_a_photo_that_is_none_is_refused(backbone: VggBackbone) -> None:

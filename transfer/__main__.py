@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from PIL import Image
 
-from transfer.arguments import add_settings, settings_of
+from transfer.arguments import add_settings, memory_bytes, settings_of
 from transfer.backbones import catalog
 from transfer.errors import TransferError
 from transfer.settings import Backbone, Rendition
@@ -64,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     settings = settings_of(options, animation=options.animation is not None)
+    max_memory = None if options.max_memory is None else memory_bytes(options.max_memory)
     outputs = output_paths(options.output, settings.renditions)
     _check_outputs(outputs.values())
     if options.animation is not None:
@@ -77,7 +78,7 @@ def _run(options: argparse.Namespace) -> None:
     content = read_image(options.content)
     styles = [read_image(path) for path in options.styles]
     masks = [None if path == _EVERYWHERE else read_mask(path) for path in options.mask]
-    painter = Painter(options.device, options.threads, options.weights_dir)
+    painter = Painter(options.device, options.threads, options.weights_dir, max_memory)
     if settings.backbone is Backbone.VGG19_TORCHVISION:
         _download(options.weights_dir)
     line = _ProgressLine()
@@ -119,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     add_settings(parser)
     add("--device", default="auto", help="auto, cpu or cuda (%(default)s)")
     add("--threads", type=int, default=0, help="CPU threads, 0 for torch's choice (%(default)s)")
+    add("--max-memory", metavar="2GB", help="memory to keep within, by tiles if need be (by size)")
     _add_weights_dir(parser)
     return parser
 

@@ -1,6 +1,7 @@
 """The settings of a painting as arguments of the command line."""
 
 import argparse
+import re
 
 from transfer.errors import InvalidSetting
 from transfer.settings import (
@@ -89,6 +90,19 @@ def settings_of(options: argparse.Namespace, *, animation: bool) -> Settings:
             evaluations=options.evaluations,
         ),
     )
+
+
+def memory_bytes(text: str) -> int:
+    """An amount of memory such as ``2GB``, ``800 MB`` or ``2147483648``, in bytes.
+
+    Raises:
+        InvalidSetting: if it is none.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", text.strip().lower())
+    if found is None or (found[3] and not found[2]):
+        raise InvalidSetting("max memory", "an amount such as 2GB or 800MB", text)
+    base = 1024 if found[3] else 1000
+    return int(float(found[1]) * base ** " kmgt".index(found[2] or " "))
 
 
 def _add_expert(parser: argparse.ArgumentParser, defaults: Expert) -> None:

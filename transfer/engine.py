@@ -1,8 +1,9 @@
 """A painting from beginning to end: optimization after Gatys, Ecker & Bethge (CVPR 2016)."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,12 +18,13 @@ from transfer.backbones.vgg import VggBackbone
 from transfer.checkpoints import Checkpoint, identity_of
 from transfer.errors import ImageTooSmall, InvalidSetting, MaskCount, MemoryExceeded, StyleMissing
 from transfer.images import fitted_size, resized, to_image, to_tensor
+from transfer.memory import MAX_MEMORY_MIN, Budget, Rung, default_budget, is_exhausted, ladder
 from transfer.optimize import minimize
 from transfer.progress import Ledger, OnProgress, Progress
 from transfer.regions import Region, regions
 from transfer.renditions import Canvas, begun, canvas
 from transfer.settings import Rendition, Settings
-from transfer.targets import objective
+from transfer.targets import objective, tiled_objective
 
 __all__ = [
     "OnProgress",
@@ -34,8 +36,6 @@ __all__ = [
 ]
 
 _LOADERS = {compact.NAME: compact.load, vgg19.NAME: vgg19.load}
-_MEMORY_SIGNS = ("allocate memory", "could not create a primitive", "bad_alloc")
-"""Seen when a process runs into its limit: from torch's allocator, oneDNN, and C++."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,12 @@ class Painting:
     """In the order in which they painted."""
     animation: bytes | None = None
     """How the first rendition came about, as an animated WebP, if the settings ask for it."""
+    memory: Rung = field(default_factory=Rung)
+    """What gave way to keep within the memory, at the step that had to go farthest."""
 
 
 OnRendition = Callable[[Rendition, Image.Image], None]
+OnEvaluation = Callable[[int, float, Tensor], None]
 
 
 class Painter:
@@ -61,19 +64,29 @@ class Painter:
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for CUDA where there is one.
         threads: CPU threads of the whole process; 0 leaves the choice to torch.
         weights_dir: where downloaded weights are kept; None for `catalog.default_weights_dir`.
+        max_memory: bytes that painting may take: of the whole process, libraries included, on a
+            CPU; of the device's memory on CUDA. None for `memory.default_budget`.
 
     Raises:
-        InvalidSetting: if the device is unknown or absent.
+        InvalidSetting: if the device is unknown or absent, or the memory too little to begin.
     """
 
     def __init__(
-        self, device: str = "auto", threads: int = 0, weights_dir: Path | None = None
+        self,
+        device: str = "auto",
+        threads: int = 0,
+        weights_dir: Path | None = None,
+        max_memory: int | None = None,
     ) -> None:
         has_cuda = torch.cuda.is_available()
         if device not in {"auto", "cpu", "cuda"} or (device == "cuda" and not has_cuda):
             wanted = "auto, cpu or cuda" if has_cuda else "auto or cpu (there is no CUDA here)"
             raise InvalidSetting("device", wanted, device)
         self.device = torch.device("cuda" if has_cuda and device != "cpu" else "cpu")
+        if max_memory is not None and max_memory < MAX_MEMORY_MIN:
+            wanted = f"at least {MAX_MEMORY_MIN / 1e9:g} GB"
+            raise InvalidSetting("max memory", wanted, f"{max_memory / 1e9:g} GB")
+        self._max_memory = max_memory
         if threads > 0:
             torch.set_num_threads(threads)
         self._loaders = _LOADERS | {
@@ -103,11 +116,8 @@ class Painter:
             return self._paint(
                 content, styles, masks, settings, on_progress, on_rendition, checkpoint
             )
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            raise MemoryExceeded(settings.long_edge_px) from error
-        except RuntimeError as error:
-            # What torch and oneDNN raise on the CPU has no class of its own.
-            if not any(sign in str(error) for sign in _MEMORY_SIGNS):
+        except (RuntimeError, MemoryError) as error:
+            if not is_exhausted(error):
                 raise
             raise MemoryExceeded(settings.long_edge_px) from error
 
@@ -129,6 +139,8 @@ class Painter:
         finished = {} if earlier is None else dict(earlier.finished)
         recorder = _recorder(settings, plans, photo, earlier)
         ledger = Ledger(plans, identity, finished, on_progress, recorder)
+        total = self._max_memory or default_budget(photo.shape[2], photo.shape[3], self.device)
+        budget = Budget(total, self.device)
         painted: Tensor | None = None
         for number, (rendition, steps) in enumerate(plans.items()):
             if rendition in finished:
@@ -136,9 +148,17 @@ class Painter:
                     ledger.finished(step)
                 shown = to_tensor(finished[rendition]).to(self.device)
             else:
-                scene = canvas(rendition, photo, places, painted, settings)
                 resumed = earlier if earlier and earlier.rendition == number else None
-                shown = scene.shown(self._painted(scene, number, steps, settings, ledger, resumed))
+                # Made in the call, so that its start is not held any longer than it is needed.
+                shown = self._painted(
+                    canvas(rendition, photo, places, painted, settings),
+                    number,
+                    steps,
+                    settings,
+                    ledger,
+                    resumed,
+                    budget,
+                )
                 finished[rendition] = to_image(shown)
                 if recorder is not None and number == 0:
                     recorder.close(finished[rendition])
@@ -149,7 +169,7 @@ class Painter:
         backbones = dict.fromkeys(step.backbone for steps in plans.values() for step in steps)
         animation = None if recorder is None else recorder.to_bytes()
         seconds = time.monotonic() - began
-        return Painting(finished, ledger.done, seconds, tuple(backbones), animation)
+        return Painting(finished, ledger.done, seconds, tuple(backbones), animation, budget.lowest)
 
     def _pictures(
         self,
@@ -189,8 +209,9 @@ class Painter:
         settings: Settings,
         ledger: Ledger,
         resumed: Checkpoint | None,
+        budget: Budget,
     ) -> Tensor:
-        """The image of one rendition, painted from coarse to fine."""
+        """One rendition as it is shown, painted from coarse to fine."""
         first = steps[0]
         if resumed is not None:
             image = resumed.image.to(self.device)
@@ -198,17 +219,92 @@ class Painter:
             image = begun(scene, first.height, first.width, settings.start, settings.seed)
         else:
             image = resized(scene.start, first.height, first.width)
+        scene = replace(scene, start=image)
         for number, step in enumerate(steps):
             if resumed is None or number >= resumed.step:
                 done = resumed.evaluations if resumed and number == resumed.step else 0
-                backbone = self.backbone(step.backbone)
-                loss = objective(backbone, scene, step.height, step.width, settings)
-                image = resized(image, step.height, step.width)
-                on_evaluation = ledger.evaluated(scene, rendition, number, done)
-                left = step.evaluations - done
-                image = minimize(image, loss, left, on_evaluation).clamp(0.0, 1.0)
+                hears = partial(ledger.evaluated, scene, rendition, number)
+                image = self._descended(image, scene, step, settings, hears, done, budget)
             ledger.finished(step)
-        return image
+        return scene.shown(image)
+
+    def _descended(
+        self,
+        image: Tensor,
+        scene: Canvas,
+        step: pyramid.Step,
+        settings: Settings,
+        hears: Callable[[int], OnEvaluation],
+        done: int,
+        budget: Budget,
+    ) -> Tensor:
+        """The image after one step, on the first rung of the ladder that there is memory for.
+
+        Args:
+            image: before it, of any size.
+            scene: what is painted.
+            step: which.
+            settings: of the painting.
+            hears: what is called after each evaluation, from the number of those done before.
+            done: evaluations of the step before this.
+            budget: of the painting.
+        """
+        backbone = self.backbone(step.backbone)
+        place = (step.height, step.width, image.shape[1])
+        rungs = ladder(step.height, step.width)
+        number = budget.first(step.backbone, *place)
+        while True:
+            rung = rungs[number]
+            way = _Way(image, done, hears(done))
+            try:
+                found = _minimized(image, rung, backbone, scene, step, settings, way)
+                budget.taken(number, rung)
+                return found
+            except (RuntimeError, MemoryError) as error:
+                if number + 1 == len(rungs) or not is_exhausted(error):
+                    raise
+            # Only here, where the error holds nothing of the failed attempt any more.
+            image, done = way.best, way.done
+            budget.failed(rung, step.backbone, *place)
+            number = max(number + 1, budget.first(step.backbone, *place))
+
+
+class _Way:
+    """How far a step has come, for the rung below should this one break."""
+
+    def __init__(self, start: Tensor, done: int, hears: OnEvaluation) -> None:
+        self.best = start
+        self.done = done
+        self._before = done
+        self._loss = math.inf
+        self._hears = hears
+
+    def went(self, evaluation: int, loss: float, image: Tensor) -> None:
+        """After each evaluation."""
+        self.done = self._before + evaluation
+        if loss < self._loss:
+            self.best, self._loss = image, loss
+        self._hears(evaluation, loss, image)
+
+
+def _minimized(
+    image: Tensor,
+    rung: Rung,
+    backbone: VggBackbone,
+    scene: Canvas,
+    step: pyramid.Step,
+    settings: Settings,
+    way: _Way,
+) -> Tensor:
+    size = step.height, step.width
+    left = step.evaluations - way.done
+    if rung.tile_px is None:
+        loss = objective(backbone, scene, *size, settings)
+    else:
+        loss = tiled_objective(backbone, scene, *size, settings, rung.tile_px)
+    image = resized(image, *size)
+    found = minimize(image, loss, left, way.went, rung.history, is_halved=rung.is_halved)
+    return found.clamp(0.0, 1.0)
 
 
 def paint(

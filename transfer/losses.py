@@ -55,7 +55,11 @@ def style_loss(features: Tensor, target: StyleTarget, shares: Tensor | None = No
         target: of the same layer, with as many channels.
         shares: of each position; see `statistics`.
     """
-    found = statistics(features, shares)
+    return style_distance(statistics(features, shares), target)
+
+
+def style_distance(found: Statistics, target: StyleTarget) -> Tensor:
+    """`style_loss` of statistics that are known already."""
     covariance = (found.covariance - target.statistics.covariance).square().sum()
     mean = (found.mean - target.statistics.mean).square().sum()
     return covariance / target.covariance_scale + mean / target.mean_scale
@@ -87,9 +91,14 @@ class ContentTarget:
         channels = features[0].flatten(1)  # (C, H*W)
         centered = channels - channels.mean(dim=1, keepdim=True)
         variance = centered.square().mean(dim=1)
-        floor = _CORRELATION_FLOOR * variance.mean() + _TINY
-        is_live = variance > _DEAD * variance.mean()
+        is_live, floor = live(variance)
         return cls(centered[is_live], variance[is_live], is_live, floor, features.shape)
+
+
+def live(variance: Tensor) -> tuple[Tensor, Tensor]:
+    """`ContentTarget.is_live` and `ContentTarget.floor`, from the variances of all channels."""
+    is_live = variance > _DEAD * variance.mean()
+    return is_live, _CORRELATION_FLOOR * variance.mean() + _TINY
 
 
 def content_loss(features: Tensor, target: ContentTarget) -> Tensor:
@@ -114,9 +123,26 @@ def content_loss(features: Tensor, target: ContentTarget) -> Tensor:
         return features.sum() * 0.0
     channels = features[0].flatten(1)[target.is_live]
     channels = channels - channels.mean(dim=1, keepdim=True)
-    shared = (channels * target.centered).mean(dim=1) + target.floor
-    own = channels.square().mean(dim=1) + target.floor
-    return (1.0 - shared / (own * (target.variance + target.floor)).sqrt()).mean()
+    return unlikeness(
+        (channels * target.centered).mean(dim=1),
+        channels.square().mean(dim=1),
+        target.variance,
+        target.floor,
+    )
+
+
+def unlikeness(shared: Tensor, own: Tensor, variance: Tensor, floor: Tensor) -> Tensor:
+    """`content_loss` from what it knows of each live channel.
+
+    Args:
+        shared: covariance with the content's, (C',).
+        own: variance, (C',).
+        variance: of the content's, (C',).
+        floor: see `ContentTarget`.
+    """
+    shared = shared + floor
+    own = own + floor
+    return (1.0 - shared / (own * (variance + floor)).sqrt()).mean()
 
 
 def roughness(image: Tensor) -> Tensor:

@@ -3,9 +3,12 @@
 import math
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from transfer.history import Exact, Halved, Remembered
 
 HISTORY = 20
 """Steps remembered; 10 to 20 paint as well as 100, which take more memory than the network."""
@@ -26,6 +29,8 @@ def minimize(
     evaluations: int,
     on_evaluation: Callable[[int, float, Tensor], None] = lambda *_: None,
     history: int = HISTORY,
+    *,
+    is_halved: bool = False,
 ) -> Tensor:
     """The best of the images met on the way down from ``start``.
 
@@ -39,10 +44,12 @@ def minimize(
         on_evaluation: gets the number of evaluations so far, the loss, and the image that it
             belongs to; what it raises passes through.
         history: steps remembered.
+        is_halved: remember them in half precision, in half the room.
     """
     image = best = start.detach()
-    best_loss, best_gradient = math.inf, torch.zeros_like(start)
-    curvature = _Curvature(history)
+    del start  # The caller may have no other use for it, and it is as large as the image.
+    best_loss, best_gradient = math.inf, torch.zeros_like(image)
+    curvature = _Curvature(history, is_halved)
     first_step_rms = FIRST_STEP_RMS
     for evaluation in range(1, evaluations + 1):
         loss, gradient = _evaluated(objective, image)
@@ -52,9 +59,9 @@ def minimize(
         on_evaluation(evaluation, loss, image)
         if has_overshot:
             image, gradient = best, best_gradient
-            curvature = _Curvature(history)
+            curvature = _Curvature(history, is_halved)
             first_step_rms /= 4.0
-        step = -curvature.times_inverse(gradient)
+        step = curvature.times_inverse(gradient).neg_()
         limit = MAX_STEP_RMS if curvature.is_known else first_step_rms
         step_rms = float(step.square().mean().sqrt())
         if not 0.0 < step_rms < math.inf:
@@ -77,9 +84,9 @@ def _evaluated(objective: Callable[[Tensor], Tensor], image: Tensor) -> tuple[fl
 class _Curvature:
     """The inverse Hessian as L-BFGS knows it: from the last steps and what they changed."""
 
-    def __init__(self, history: int) -> None:
-        # step, change of gradient, 1 / their product
-        self._pairs: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=history)
+    def __init__(self, history: int, is_halved: bool) -> None:
+        self._pairs: deque[_Pair] = deque(maxlen=history)
+        self._remembered: type[Exact] | type[Halved] = Halved if is_halved else Exact
         self._pending: tuple[Tensor, Tensor] | None = None
 
     @property
@@ -93,26 +100,45 @@ class _Curvature:
     def times_inverse(self, gradient: Tensor) -> Tensor:
         """The inverse Hessian times the gradient, after learning from the last step."""
         if self._pending is not None:
-            step, before = self._pending
-            change = gradient - before
-            product = _dot(step, change)
-            lengths = float(_dot(step, step).sqrt() * _dot(change, change).sqrt())
-            # Steps through concave regions say nothing about the minimum.
-            if product.item() > 1e-6 * lengths:
-                self._pairs.append((step, change, 1.0 / product))
+            self._learn(*self._pending, gradient)
+            self._pending = None
         result = gradient.clone()
         if not self._pairs:
             return result
         shares = []
-        for step, change, inverse in reversed(self._pairs):
-            share = inverse * _dot(step, result)
-            result.addcmul_(change, share, value=-1.0)
+        for pair in reversed(self._pairs):
+            share = pair.inverse * pair.step.dot(result)
+            pair.change.add_to(result, share, -1.0)
             shares.append(share)
-        _, change, inverse = self._pairs[-1]
-        result /= inverse * _dot(change, change)
-        for (step, change, inverse), share in zip(self._pairs, reversed(shares), strict=True):
-            result.addcmul_(step, share - inverse * _dot(change, result))
+        result /= self._pairs[-1].inverse * self._pairs[-1].square
+        for pair, share in zip(self._pairs, reversed(shares), strict=True):
+            pair.step.add_to(result, share - pair.inverse * pair.change.dot(result), 1.0)
         return result
+
+    def _learn(self, step: Tensor, before: Tensor, gradient: Tensor) -> None:
+        change = gradient - before
+        product, square = _dot(step, change), _dot(change, change)
+        lengths = float(_dot(step, step).sqrt() * square.sqrt())
+        # Steps through concave regions say nothing about the minimum.
+        if product.item() > 1e-6 * lengths:
+            if len(self._pairs) == self._pairs.maxlen:
+                self._pairs.popleft()  # Before the new ones are made: both at once need not fit.
+            pair = self._remembered(step), self._remembered(change)
+            if self._remembered is Halved:
+                product, square = pair[0].dot(change), pair[1].dot(change)
+            self._pairs.append(_Pair(*pair, 1.0 / product, square))
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A step and what it changed."""
+
+    step: Remembered
+    change: Remembered
+    inverse: Tensor
+    """1 / (step * change)."""
+    square: Tensor
+    """change * change."""
 
 
 def _dot(one: Tensor, other: Tensor) -> Tensor:

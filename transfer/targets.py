@@ -1,6 +1,7 @@
 """What an image is compared with at one scale: the sum that a painting makes small."""
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -13,10 +14,13 @@ from transfer.losses import ContentTarget, StyleTarget, content_loss, roughness,
 from transfer.regions import Region
 from transfer.renditions import Canvas
 from transfer.settings import Settings
-from transfer.statistics import blended, statistics
+from transfer.statistics import Statistics, blended, statistics
 from transfer.strength import content_distance, held, seen_distance, usual_weight
+from transfer.terms import StyleTerm, Term
+from transfer.tiled import Features, TiledLoss, content_term, statistics_of
+from transfer.tiles import cut, halvings, margin_px
 
-Features = Callable[[Tensor, Collection[str]], dict[str, Tensor]]
+_Found = dict[str, Statistics]
 
 
 def smoothness_weight(smoothness: float) -> float:
@@ -25,6 +29,31 @@ def smoothness_weight(smoothness: float) -> float:
     2 takes the colored speckle off flat places and costs no brushwork.
     """
     return float(2.0 * 16.0 ** (2.0 * smoothness - 1.0))
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """What each addend of the loss counts."""
+
+    content: Callable[[Tensor], Tensor]
+    """What the content adds to the loss, from its own loss."""
+    smoothness: float
+    layers: dict[str, float]
+    """Of the style; together 1 once divided by ``whole``."""
+
+    @property
+    def whole(self) -> float:
+        return sum(self.layers.values())
+
+    @classmethod
+    def of(cls, settings: Settings, backbone: str, long_edge_px: int) -> "_Weights":
+        expert = settings.expert
+        smoothness = expert.smoothness_weight
+        return cls(
+            _content_term(settings, backbone, long_edge_px),
+            smoothness_weight(settings.smoothness) if smoothness is None else smoothness,
+            {layer: weight for layer, weight in expert.style_layers if weight > 0},
+        )
 
 
 def objective(
@@ -37,31 +66,25 @@ def objective(
     pixels is drawn to the style as it would be without regions. Content is `content_loss` held
     where strength wants it (`strength.held`), or with an expert's weight.
     """
-    expert = settings.expert
-    smoothness_factor = expert.smoothness_weight
-    if smoothness_factor is None:
-        smoothness_factor = smoothness_weight(settings.smoothness)
-    content_term = _content_term(settings, backbone.name, max(height, width))
-    layers = {layer: weight for layer, weight in expert.style_layers if weight > 0}
-    whole = sum(layers.values())
+    content_layer = settings.expert.content_layer
+    weights = _Weights.of(settings, backbone.name, max(height, width))
+    layers = weights.layers
     features = partial(_features, backbone, settings)
     with torch.no_grad():
         content = resized(scene.content, height, width)
-        content_target = ContentTarget.of(
-            features(content, (expert.content_layer,))[expert.content_layer]
-        )
-        seen_px = round(settings.brush_size * max(height, width))
+        content_target = ContentTarget.of(features(content, (content_layer,))[content_layer])
+        found_in = partial(_statistics, features, layers)
         goals = [
             (
                 region.area,
-                _style_targets(features, region, layers, seen_px),
+                _style_targets(found_in, region, _seen_px(settings, height, width)),
                 _shares(region, layers, height, width),
             )
             for region in scene.regions
         ]
 
     def loss(image: Tensor) -> Tensor:
-        found = features(image, {*layers, expert.content_layer})
+        found = features(image, {*layers, content_layer})
         style = sum(
             area
             * sum(
@@ -71,12 +94,50 @@ def objective(
             for area, targets, shares in goals
         )
         return (
-            style / whole
-            + content_term(content_loss(found[expert.content_layer], content_target))
-            + smoothness_factor * roughness(image)
+            style / weights.whole
+            + weights.content(content_loss(found[content_layer], content_target))
+            + weights.smoothness * roughness(image)
         )
 
     return loss
+
+
+def tiled_objective(
+    backbone: VggBackbone,
+    scene: Canvas,
+    height: int,
+    width: int,
+    settings: Settings,
+    tile_px: int,
+) -> TiledLoss:
+    """The same as `objective`, in memory that depends on the tile and hardly on the picture.
+
+    Args:
+        backbone: whose features are compared.
+        scene: what is painted.
+        height: of the image.
+        width: of the image.
+        settings: of the painting.
+        tile_px: longest edge of a tile without its margin; one tile is computed in one pass.
+    """
+    weights = _Weights.of(settings, backbone.name, max(height, width))
+    layers, content_layer = weights.layers, settings.expert.content_layer
+    features = partial(_features, backbone, settings, is_lean=True)
+    tiles = cut(height, width, tile_px, margin_px({*layers, content_layer}))
+    with torch.no_grad():
+        content = resized(scene.content, height, width)
+        terms: list[Term] = [content_term(features, content, content_layer, weights.content, tiles)]
+        del content
+        found_in = partial(_tiled_statistics, features, layers, tile_px)
+        for region in scene.regions:
+            targets = _style_targets(found_in, region, _seen_px(settings, height, width))
+            shares = _shares(region, layers, height, width)
+            for layer, weight in layers.items():
+                positions = (height >> halvings(layer)) * (width >> halvings(layer))
+                factor = region.area * weight / weights.whole
+                term = StyleTerm(layer, factor, targets[layer], positions, shares[layer])
+                terms.append(term)
+    return TiledLoss(features, terms, tiles, weights.smoothness)
 
 
 def _content_term(
@@ -92,13 +153,39 @@ def _content_term(
 
 
 def _features(
-    backbone: VggBackbone, settings: Settings, image: Tensor, layers: Collection[str]
+    backbone: VggBackbone,
+    settings: Settings,
+    image: Tensor,
+    layers: Collection[str],
+    *,
+    is_lean: bool = False,
 ) -> dict[str, Tensor]:
-    return backbone.features(image.expand(-1, 3, -1, -1), layers, settings.expert.pooling)
+    image = image.expand(-1, 3, -1, -1)
+    return backbone.features(image, layers, settings.expert.pooling, is_lean=is_lean)
+
+
+def _statistics(features: Features, layers: Collection[str], image: Tensor) -> _Found:
+    found = features(image, layers)
+    return {layer: statistics(found[layer]) for layer in layers}
+
+
+def _tiled_statistics(
+    features: Features, layers: Collection[str], tile_px: int, image: Tensor
+) -> _Found:
+    _, _, height, width = image.shape
+    tiles = cut(height, width, tile_px, margin_px(layers))
+    if len(tiles) == 1:
+        return _statistics(features, layers, image)
+    return statistics_of(features, image, layers, tiles)
+
+
+def _seen_px(settings: Settings, height: int, width: int) -> int:
+    """The long edge at which styles are seen, unless they are smaller."""
+    return round(settings.brush_size * max(height, width))
 
 
 def _style_targets(
-    features: Features, region: Region, layers: Collection[str], long_edge_px: int
+    found_in: Callable[[Tensor], _Found], region: Region, long_edge_px: int
 ) -> dict[str, StyleTarget]:
     """The blended statistics of the region's styles, seen at this size or their own."""
     seen = []
@@ -108,11 +195,10 @@ def _style_targets(
             height, width = fitted_size(height, width, long_edge_px)
         # An elongated style is seen larger, so that its short side survives four poolings.
         enlarged = max(1.0, MIN_EDGE_PX * 2 / min(height, width))
-        found = features(resized(style, round(height * enlarged), round(width * enlarged)), layers)
-        seen.append({layer: statistics(found[layer]) for layer in layers})
+        seen.append(found_in(resized(style, round(height * enlarged), round(width * enlarged))))
     return {
         layer: StyleTarget.of(blended([one[layer] for one in seen], region.weights))
-        for layer in layers
+        for layer in seen[0]
     }
 
 
@@ -124,8 +210,8 @@ def _shares(
         return dict.fromkeys(layers)
     shares: dict[str, Tensor | None] = {}
     for layer in layers:
-        halvings = int(layer[len("relu")]) - 1
+        size = height >> halvings(layer), width >> halvings(layer)
         # Averages, not samples: a region smaller than a position still has its share.
-        guide = F.adaptive_avg_pool2d(region.guide, (height >> halvings, width >> halvings))
+        guide = F.adaptive_avg_pool2d(region.guide, size)
         shares[layer] = guide / guide.sum()
     return shares

@@ -13,6 +13,7 @@ from config import Config
 from transfer.engine import Painter
 from transfer.engine import Painting as Painted
 from transfer.errors import CheckpointUnusable, TransferError
+from transfer.memory import MAX_MEMORY_MIN
 from transfer.settings import Backbone, Rendition, Settings
 from webapp import attempts, footprint, leftovers, schedule
 from webapp.attempts import Claim
@@ -60,7 +61,11 @@ def warm_up() -> Painter:
     """This process's engine, with its weights in memory; made by the first call."""
     global _engine
     if _engine is None:
-        _engine = Painter(threads=_config().threads)
+        # Less than torch itself takes is not kept by painting otherwise; the limit still holds.
+        limit = _config().max_memory_bytes
+        _engine = Painter(
+            threads=_config().threads, max_memory=limit if limit >= MAX_MEMORY_MIN else None
+        )
         for name in (Backbone.COMPACT, Backbone.VGG19):
             _engine.backbone(name)
     return _engine

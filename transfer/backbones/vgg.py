@@ -1,11 +1,14 @@
 """The convolutions of VGG-19 up to relu5_1 (Simonyan & Zisserman, arXiv 1409.1556), any width."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from transfer.backbones import lean
+from transfer.backbones.lean import reflected as reflected
 from transfer.errors import ShapeError
 from transfer.settings import CONTENT_LAYER as CONTENT_LAYER
 from transfer.settings import STYLE_LAYERS as STYLE_LAYERS
@@ -50,7 +53,12 @@ class VggBackbone:
         }
 
     def features(
-        self, image: Tensor, layers: Collection[str], pooling: Pooling = Pooling.MAX
+        self,
+        image: Tensor,
+        layers: Collection[str],
+        pooling: Pooling = Pooling.MAX,
+        *,
+        is_lean: bool = False,
     ) -> dict[str, Tensor]:
         """Activations of the named layers.
 
@@ -58,6 +66,8 @@ class VggBackbone:
             image: RGB, shape (1, 3, H, W), range [0, 1], both edges at least `MIN_EDGE_PX`.
             layers: names such as ``"relu4_2"``.
             pooling: between stages; averages are smaller than maxima, and are not rescaled.
+            is_lean: the same activations, and the same gradient but for rounding, in half the
+                memory; see `transfer.backbones.lean`.
 
         Returns:
             by name, shape (1, C, H', W'), not negative.
@@ -71,13 +81,14 @@ class VggBackbone:
         found: dict[str, Tensor] = {}
         wanted_layers = set(layers)
         activations = image.contiguous(memory_format=torch.channels_last)
+        convolved = lean.convolved if is_lean else _convolved
+        pooled = (_LEAN_POOLED if is_lean else _POOLED)[pooling]
         for stage, convolutions in enumerate(CONVOLUTIONS):
             if stage > 0:
-                pool = F.max_pool2d if pooling is Pooling.MAX else F.avg_pool2d
-                activations = pool(activations, 2)
+                activations = pooled(activations)
             for convolution in convolutions:
                 kernel, bias = self._weights[convolution]
-                activations = F.conv2d(reflected(activations), kernel, bias).relu_()
+                activations = convolved(activations, kernel, bias)
                 name = convolution.replace("conv", "relu")
                 if name in wanted_layers:
                     found[name] = activations
@@ -86,10 +97,15 @@ class VggBackbone:
         raise KeyError(f"unknown layers: {sorted(wanted_layers - found.keys())}")
 
 
-def reflected(activations: Tensor) -> Tensor:
-    """A border of one position around (1, C, H, W), mirrored; repeated where there is only one."""
-    is_thin = min(activations.shape[2:]) < 2
-    return F.pad(activations, (1, 1, 1, 1), mode="replicate" if is_thin else "reflect")
+def _convolved(activations: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+    return F.conv2d(reflected(activations), kernel, bias).relu_()
+
+
+_POOLED: Mapping[Pooling, Callable[[Tensor], Tensor]] = {
+    Pooling.MAX: partial(F.max_pool2d, kernel_size=2),
+    Pooling.AVERAGE: partial(F.avg_pool2d, kernel_size=2),
+}
+_LEAN_POOLED = {Pooling.MAX: lean.max_pooled, Pooling.AVERAGE: lean.average_pooled}
 
 
 def _folded(weights: Weights) -> dict[str, tuple[Tensor, Tensor]]:

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from transfer import ColorMap, Expert, InvalidSetting, Pooling, Settings, Start
-from transfer.arguments import add_settings, settings_of
+from transfer.arguments import add_settings, memory_bytes, settings_of
 
 
 def parsed(words: str) -> Settings:
@@ -55,3 +55,23 @@ def test_lists_that_are_none_are_refused(words: str, setting: str) -> None:
         parsed(words)
 
     assert caught.value.setting == setting
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2GB", 2_000_000_000),
+        ("1.5 gb", 1_500_000_000),
+        ("800M", 800_000_000),
+        ("2GiB", 2 << 30),
+        ("2147483648", 1 << 31),
+    ],
+)
+def test_memory_is_read_as_people_write_it(text: str, expected: int) -> None:
+    assert memory_bytes(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "much", "-2GB", "2XB", "GB", "1e9", "2iB", "nan"])
+def test_memory_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(InvalidSetting, match="an amount such as 2GB"):
+        memory_bytes(text)

@@ -146,6 +146,8 @@ def test_every_mistake_is_one_sentence(
         (["--content-layer", "relu9_1"], "relu4_2"),
         (["--pooling", "sum"], "average"),
         (["--evaluations", "1"], "from 10 to 10000"),
+        (["--max-memory", "plenty"], "an amount such as 2GB"),
+        (["--max-memory", "20MB"], "at least 0.5 GB"),
     ],
 )
 def test_every_control_out_of_its_range_is_one_sentence(

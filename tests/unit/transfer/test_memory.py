@@ -1,0 +1,184 @@
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from transfer import Cancelled, Effort, Expert, InvalidSetting, Settings
+from transfer.engine import Painter, Progress
+from transfer.memory import Rung, chosen, default_budget, is_exhausted, ladder
+from transfer.settings import Backbone
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 48), (384, 512), (3072, 4096)])
+def test_the_ladder_goes_down(height: int, width: int) -> None:
+    rungs = ladder(height, width)
+
+    assert rungs[0] == Rung()
+    for upper, lower in pairwise(rungs):
+        assert upper != lower
+        assert lower.history <= upper.history
+        if upper.tile_px is not None and lower.tile_px is not None:
+            assert lower.tile_px <= upper.tile_px
+    needed = [rung.bytes("vgg19", height, width) for rung in rungs]
+    assert needed[-1] == min(needed)
+
+
+def test_as_much_memory_is_used_as_there_is() -> None:
+    rungs = ladder(768, 1024)
+    needed = [rung.bytes("vgg19", 768, 1024) for rung in rungs]
+
+    found = [chosen(rungs, room, "vgg19", 768, 1024, 3) for room in (10**12, *needed, 0)]
+
+    assert found[0] == 0
+    assert found[-1] == len(rungs) - 1
+    for number, room in zip(found[1:-1], needed, strict=True):
+        assert needed[number] <= room
+
+
+def test_the_usual_budget_keeps_what_the_documentation_says() -> None:
+    assert default_budget(384, 512, CPU) <= 1.2e9
+    assert default_budget(768, 1024, CPU) <= 1.5e9
+    assert default_budget(3072, 4096, CPU) <= 2.5e9
+
+
+def test_errors_of_memory_are_told_from_others() -> None:
+    assert is_exhausted(MemoryError())
+    assert is_exhausted(torch.OutOfMemoryError("x"))
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 62, dtype=torch.uint8)
+    assert is_exhausted(caught.value)
+    assert not is_exhausted(RuntimeError("size mismatch"))
+    assert not is_exhausted(ValueError("allocate memory"))
+
+
+def test_too_little_to_begin_with_is_refused() -> None:
+    with pytest.raises(InvalidSetting, match=r"at least 0\.5 GB"):
+        Painter("cpu", max_memory=1000)
+
+
+SMALL = Settings(
+    long_edge_px=160, effort=Effort.DRAFT, backbone=Backbone.COMPACT, expert=Expert(evaluations=15)
+)
+
+
+def difference(one: Image.Image, other: Image.Image) -> float:
+    return float(np.abs(np.asarray(one, float) - np.asarray(other, float)).mean()) / 255
+
+
+@pytest.fixture(scope="module")
+def tight() -> Painter:
+    """The process already holds more than it may: the lowest rung is all that is left."""
+    painter = Painter("cpu", threads=1, max_memory=500_000_000)
+    painter.held = torch.ones(125_000_000)
+    return painter
+
+
+def test_a_painting_in_tiles_is_the_same_picture(
+    painter: Painter, tight: Painter, content: Image.Image, style: Image.Image
+) -> None:
+    whole = painter.paint(content, [style], SMALL)
+    tiled = tight.paint(content, [style], SMALL)
+
+    assert whole.memory == Rung()
+    assert tiled.memory.tile_px == 128
+    assert tiled.memory.is_halved
+    (one,), (other,) = whole.renditions.values(), tiled.renditions.values()
+    # Rounding and the shorter history; photo and style are 0.3 apart.
+    assert difference(one, other) < 0.05
+    assert tiled.evaluations == whole.evaluations
+
+
+@pytest.mark.parametrize("is_tight_first", [True, False])
+def test_a_painting_goes_on_on_another_rung(
+    painter: Painter,
+    tight: Painter,
+    content: Image.Image,
+    style: Image.Image,
+    is_tight_first: bool,
+) -> None:
+    taken: list[bytes] = []
+
+    def stop(progress: Progress) -> None:
+        if progress.fraction > 0.7:
+            taken.append(progress.checkpoint())
+            raise Cancelled
+
+    first, second = (tight, painter) if is_tight_first else (painter, tight)
+    whole = painter.paint(content, [style], SMALL)
+    with pytest.raises(Cancelled):
+        first.paint(content, [style], SMALL, stop)
+    rest = second.paint(content, [style], SMALL, checkpoint=taken[0])
+
+    assert rest.evaluations < whole.evaluations
+    (one,), (other,) = whole.renditions.values(), rest.renditions.values()
+    assert difference(one, other) < 0.05
+
+
+LIMITED = """
+import resource, sys
+import torch
+from PIL import Image
+from transfer import Effort, Expert, Settings
+from transfer.engine import Painter
+from transfer.settings import Backbone
+
+content, style, room = sys.argv[1:]
+painter = Painter("cpu", threads=1, max_memory=10**12)
+painter.backbone("compact")
+settings = Settings(
+    512, effort=Effort.DRAFT, backbone=Backbone.COMPACT, expert=Expert(evaluations=10)
+)
+small = Settings(64, effort=Effort.DRAFT, backbone=Backbone.COMPACT)
+painter.paint(Image.open(content), [Image.open(style)], small)  # everything is loaded
+status = open("/proc/self/status").read()
+held = int(status.split("VmData:")[1].split()[0]) * 1024
+resource.setrlimit(resource.RLIMIT_DATA, (held + int(room),) * 2)
+heard = []
+try:
+    done = painter.paint(
+        Image.open(content), [Image.open(style)], settings, lambda one: heard.append(one.evaluation)
+    )
+except MemoryExceeded as error:
+    print(error)
+else:
+    assert heard == sorted(heard), heard
+    print(done.memory.tile_px, done.evaluations, *done.renditions.values())
+"""
+
+
+@pytest.fixture
+def limited(tmp_path: Path, content: Image.Image, style: Image.Image) -> Callable[[int], str]:
+    """Paints in a process that gets so many bytes more than it has, and believes in a terabyte."""
+    paths = [tmp_path / "content.png", tmp_path / "style.png"]
+    content.save(paths[0])
+    style.save(paths[1])
+
+    def paint(room: int) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", LIMITED, *paths, str(room)], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return paint
+
+
+def test_a_process_at_its_limit_goes_down_the_ladder(limited: Callable[[int], str]) -> None:
+    out = limited(110_000_000)
+
+    tile_px, evaluations, *image = out.split()
+    assert int(tile_px) <= 512
+    assert int(evaluations) >= 8
+    assert "512x384" in " ".join(image)
+
+
+def test_only_the_lowest_rung_gives_up(limited: Callable[[int], str]) -> None:
+    assert "not enough memory to paint at 512 px" in limited(8_000_000)

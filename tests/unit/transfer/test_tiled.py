@@ -1,0 +1,186 @@
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.unit.transfer.conftest import picture
+from transfer.backbones.vgg import CONVOLUTIONS, VggBackbone
+from transfer.engine import Painter
+from transfer.errors import NotFinite
+from transfer.images import resized, to_tensor
+from transfer.regions import Region
+from transfer.renditions import Canvas
+from transfer.settings import Expert, Pooling, Settings
+from transfer.targets import objective, tiled_objective
+from transfer.tiled import TiledLoss
+from transfer.tiles import cut
+
+SIZES = [(128, 160), (111, 175), (16, 200), (37, 251)]
+
+
+@pytest.fixture(scope="module")
+def backbone() -> VggBackbone:
+    """Random weights that keep activations of one size, so that every layer has its say."""
+    generator = torch.Generator().manual_seed(3)
+    weights = {}
+    channels = 3
+    for stage, layers in enumerate(CONVOLUTIONS):
+        for layer in layers:
+            count = 6 + 2 * stage
+            kernel = torch.randn(count, channels, 3, 3, generator=generator)
+            kernel *= (2.0 / (9.0 * channels)) ** 0.5
+            weights[layer] = kernel, 5.0 * torch.randn(count, generator=generator)
+            channels = count
+    return VggBackbone("random", weights, torch.device("cpu"))
+
+
+def scene(height: int, width: int, *, regions: int = 1, channels: int = 3) -> Canvas:
+    photo = to_tensor(picture(height, width, 1))[:, :channels]
+    styles = [to_tensor(picture(90 + 20 * k, 130, 2 + k))[:, :channels] for k in range(regions)]
+    guides: list[Tensor | None] = [None]
+    if regions > 1:
+        ramp = torch.linspace(0, 1, width).expand(1, 1, height, width)
+        guides = [ramp, (1 - ramp) * 0.5, torch.zeros(1, 1, height, width)]
+        guides[2][..., height // 2 : height // 2 + 3, 5:9] = 1.0
+    several = tuple(
+        Region((style,), None, guide) for style, guide in zip(styles, guides[:regions], strict=True)
+    )
+    return Canvas(photo, several, photo, lambda image: image)
+
+
+def with_gradient(loss: Callable[[Tensor], Tensor], image: Tensor) -> tuple[float, Tensor]:
+    image = image.clone().requires_grad_()
+    value = loss(image)
+    (gradient,) = torch.autograd.grad(value, image)
+    return value.item(), gradient
+
+
+def assert_the_same(
+    backbone: VggBackbone, canvas: Canvas, settings: Settings, tile_px: int, limit: float = 2e-5
+) -> None:
+    height, width = canvas.content.shape[2:]
+    noise = torch.rand(canvas.content.shape, generator=torch.Generator().manual_seed(5))
+    image = canvas.content.lerp(noise, 0.3)
+    loss, gradient = with_gradient(objective(backbone, canvas, height, width, settings), image)
+    tiled = tiled_objective(backbone, canvas, height, width, settings, tile_px)
+    tiled_loss, tiled_gradient = with_gradient(tiled, image)
+    assert tiled_loss == pytest.approx(loss, rel=1e-5)
+    assert (tiled_gradient - gradient).norm() < limit * gradient.norm()
+    # Nowhere worse than elsewhere: no seams.
+    assert (tiled_gradient - gradient).abs().max() < 10 * limit * gradient.abs().max()
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+@pytest.mark.parametrize("tile_px", [64, 4096])
+def test_tiles_give_the_gradient_of_the_whole(
+    backbone: VggBackbone, height: int, width: int, tile_px: int
+) -> None:
+    assert_the_same(backbone, scene(height, width), Settings(), tile_px)
+
+
+@pytest.mark.parametrize(
+    "expert",
+    [
+        Expert(pooling=Pooling.AVERAGE),
+        Expert(content_layer="relu1_2"),
+        Expert(content_layer="relu5_1", style_layers=(("relu2_2", 1.0), ("relu4_4", 3.0))),
+        Expert(content_weight=0.0, smoothness_weight=0.0),
+        Expert(content_weight=100.0, smoothness_weight=5.0),
+    ],
+    ids=lambda expert: f"{expert.pooling}-{expert.content_layer}-{expert.content_weight}",
+)
+def test_so_do_they_with_every_control(backbone: VggBackbone, expert: Expert) -> None:
+    assert_the_same(backbone, scene(111, 143), Settings(expert=expert), 48)
+
+
+@pytest.mark.parametrize("brush_size", [0.5, 2.0])
+def test_so_do_they_with_other_brushes(backbone: VggBackbone, brush_size: float) -> None:
+    assert_the_same(backbone, scene(111, 143), Settings(brush_size=brush_size), 48)
+
+
+@pytest.mark.parametrize("regions", [2, 3])
+def test_so_do_they_with_regions(backbone: VggBackbone, regions: int) -> None:
+    assert_the_same(backbone, scene(111, 143, regions=regions), Settings(), 48)
+
+
+def test_so_do_they_for_lightness_alone(backbone: VggBackbone) -> None:
+    assert_the_same(backbone, scene(111, 143, channels=1), Settings(), 48)
+
+
+@pytest.mark.parametrize("name", ["compact", "vgg19"])
+def test_so_do_they_with_each_backbone(painter: Painter, name: str) -> None:
+    assert_the_same(painter.backbone(name), scene(70, 131), Settings(), 32)
+
+
+def test_so_do_they_with_a_style_of_one_color(painter: Painter) -> None:
+    """Its covariance is no scale, and its mean far from the image's: where digits could go."""
+    canvas = scene(70, 131)
+    flat = (Region((torch.full((1, 3, 64, 64), 0.9),), None, None),)
+    assert_the_same(
+        painter.backbone("compact"), replace(canvas, regions=flat), Settings(), 32, 1e-4
+    )
+
+
+def test_a_photo_that_is_none_is_refused(backbone: VggBackbone) -> None:
+    canvas = scene(64, 80)
+    canvas.content[..., 3, 5] = torch.nan
+    with pytest.raises(NotFinite, match="content features"):
+        tiled_objective(backbone, canvas, 64, 80, Settings(), 32)
+
+
+@dataclass(frozen=True)
+class Unlikeness:
+    """Something that no sum over positions is: 1 - correlation, channel by channel, to a power."""
+
+    layer: str
+    reference: Tensor
+
+    def sums(self, features: Tensor, rows: slice, columns: slice) -> tuple[Tensor, ...]:
+        found = features.flatten(2)[0].double()
+        other = self.reference[:, :, rows, columns].flatten(2)[0].double()
+        return (
+            found.sum(1),
+            found.square().sum(1),
+            (found * other).sum(1),
+            other.sum(1),
+            other.square().sum(1),
+            torch.full_like(found[:, 0], found.shape[1]),
+        )
+
+    def loss(self, sums: Sequence[Tensor]) -> Tensor:
+        x, xx, xy, y, yy, n = sums
+        covariance = xy / n - x * y / n**2
+        spread = (xx / n - (x / n) ** 2) * (yy / n - (y / n) ** 2)
+        return (1.01 - covariance / (spread + 1e-6).sqrt()).pow(1.5).mean()
+
+
+def test_any_function_of_sums_may_be_a_term(backbone: VggBackbone) -> None:
+    image = to_tensor(picture(111, 143, 4))
+    photo = to_tensor(picture(111, 143, 5))
+    with torch.no_grad():
+        reference = backbone.features(photo, ["relu4_2"])["relu4_2"]
+    term = Unlikeness("relu4_2", reference)
+
+    def whole(image: Tensor) -> Tensor:
+        features = backbone.features(image, ["relu4_2"])["relu4_2"]
+        return term.loss(term.sums(features, slice(None), slice(None))).float()
+
+    tiled = TiledLoss(backbone.features, [term], cut(111, 143, 32, 48), 0.0)
+    loss, gradient = with_gradient(whole, image)
+    tiled_loss, tiled_gradient = with_gradient(tiled, image)
+    assert tiled_loss == pytest.approx(loss, rel=1e-5)
+    assert (tiled_gradient - gradient).norm() < 2e-5 * gradient.norm()
+
+
+def test_a_smaller_margin_is_not_enough(backbone: VggBackbone) -> None:
+    """The margin is not wider than it has to be, and the tests above would notice."""
+    canvas = scene(128, 160)
+    image = resized(canvas.content, 128, 160).flip(3)
+    whole = tiled_objective(backbone, canvas, 128, 160, Settings(), 64)
+    _, gradient = with_gradient(whole, image)
+    terms = whole._terms
+    narrow = TiledLoss(whole._features, terms, cut(128, 160, 64, 32), 2.0)
+    _, other = with_gradient(narrow, image)
+    assert (other - gradient).norm() > 1e-4 * gradient.norm()

@@ -1,0 +1,175 @@
+"""How much memory a painting may take, and what gives way when there is less.
+
+A painting goes down a ladder of rungs: the whole picture at once; the whole picture, remembering
+less on the way back; tiles, and smaller ones; and ever fewer steps that L-BFGS remembers. All
+rungs have the same gradient but for rounding, so the picture is the same to the eye.
+"""
+
+import ctypes
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from transfer.optimize import HISTORY
+from transfer.tiles import ALIGNMENT_PX
+
+_SIGNS = ("allocate memory", "could not create a primitive", "bad_alloc")
+"""Seen when a process runs into its limit: from torch's allocator, oneDNN, and C++."""
+
+MAX_MEMORY_MIN = 500_000_000
+"""torch and the backbones alone take 0.4 GB."""
+
+_MARGIN_PX = 80
+"""At most around a tile, see `tiles.margin_px`."""
+
+_WHOLE = {"compact": 1200, "vgg19": 3700, "vgg19-torchvision": 3700}
+_LEAN = {"compact": 450, "vgg19": 1850, "vgg19-torchvision": 1850}
+"""Bytes per pixel looked at in one evaluation; docs/engine.md says how they were measured."""
+_ANY_BYTES = 90_000_000
+"""What the first evaluation takes at any size: workspaces of the convolutions, mostly."""
+_KEPT = {"compact": 10, "vgg19": 30, "vgg19-torchvision": 30}
+"""Bytes per pixel of the picture: the photo's features, kept for the content."""
+
+_VECTORS = 7
+"""Images held at once: photo, image, best one and its gradient, step and gradient before, and the
+new gradient."""
+_FLOAT_BYTES, _HALF_BYTES = 4, 2
+_TILES_PX = (2048, 1536, 1024, 768, 512, 384, 256, 128)
+_HISTORIES = (HISTORY, 10, 6, 4, 3, 2)
+
+
+@dataclass(frozen=True)
+class Rung:
+    """How one step of a painting is computed."""
+
+    tile_px: int | None = None
+    """Longest edge of a tile without its margin; None: the whole picture at once."""
+    history: int = HISTORY
+    """Steps that L-BFGS remembers."""
+    is_halved: bool = False
+    """Whether it remembers them in half precision."""
+
+    def bytes(self, backbone: str, height: int, width: int, channels: int = 3) -> int:
+        """Memory that an evaluation takes beyond what the process has before it, about."""
+        pixels = height * width
+        images = pixels * channels * _FLOAT_BYTES * _VECTORS
+        precision = _HALF_BYTES if self.is_halved else _FLOAT_BYTES
+        remembered = 2 * self.history * pixels * channels * precision
+        if self.tile_px is None:
+            return images + remembered + _ANY_BYTES + _WHOLE[backbone] * pixels
+        seen = _seen_px(height, self.tile_px) * _seen_px(width, self.tile_px)
+        kept = _KEPT[backbone] * pixels
+        return images + remembered + _ANY_BYTES + _LEAN[backbone] * seen + kept
+
+
+def _seen_px(edge_px: int, tile_px: int) -> int:
+    count = -(-edge_px // tile_px)
+    return min(edge_px, -(-edge_px // count) + ALIGNMENT_PX + 2 * _MARGIN_PX)
+
+
+def ladder(height: int, width: int) -> tuple[Rung, ...]:
+    """All rungs for a picture of this size, from the fastest to the smallest.
+
+    Tiles of 512 px and more cost less time than what a short history costs in quality; smaller
+    ones cost more, so the history gives way before them.
+    """
+    edge_px = max(height, width)
+    rungs = [Rung(), Rung(edge_px)]
+    tiles = [tile_px for tile_px in _TILES_PX if tile_px < edge_px]
+    large = [tile_px for tile_px in tiles if tile_px >= 512]
+    small = [tile_px for tile_px in tiles if tile_px < 512]
+    rungs += [Rung(tile_px) for tile_px in large]
+    least = large[-1] if large else edge_px
+    rungs += [Rung(least, history, is_halved=True) for history in _HISTORIES]
+    rungs += [Rung(tile_px, _HISTORIES[-1], is_halved=True) for tile_px in small]
+    return tuple(rungs)
+
+
+def chosen(
+    rungs: Sequence[Rung], room: int, backbone: str, height: int, width: int, channels: int
+) -> int:
+    """The first rung that fits into so many bytes; the last if none does."""
+    for number, rung in enumerate(rungs):
+        if rung.bytes(backbone, height, width, channels) <= room:
+            return number
+    return len(rungs) - 1
+
+
+def default_budget(height: int, width: int, device: torch.device) -> int:
+    """What a painting may take if nobody says: on a CPU 1.1 GB and 110 bytes a pixel.
+
+    On CUDA nine tenths of what is free or already ours.
+    """
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(0.9 * free) + torch.cuda.memory_reserved(device)
+    return 1_100_000_000 + 110 * height * width
+
+
+def in_use(device: torch.device) -> int:
+    """Bytes that this process holds: resident on a CPU, allocated on CUDA."""
+    if device.type == "cuda":
+        return torch.cuda.memory_allocated(device)
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return _LIBRARIES
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+_LIBRARIES = 400_000_000
+"""Stands in where the system does not tell."""
+
+
+def is_exhausted(error: BaseException) -> bool:
+    """Whether an error says that there is no memory left."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    # What torch and oneDNN raise on the CPU has no class of its own.
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
+
+
+def free_cache(device: torch.device) -> None:
+    """Give back what allocators keep for later, which others could use now."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    try:
+        ctypes.CDLL(None).malloc_trim(0)  # glibc's; it keeps what was freed in the middle
+    except (OSError, TypeError, AttributeError):
+        return
+
+
+class Budget:
+    """How much a painting may take, less what the process holds; shrinks where a rung fails.
+
+    Args:
+        total: bytes of the whole process on a CPU, of ours on CUDA.
+        device: where it paints.
+    """
+
+    def __init__(self, total: int, device: torch.device) -> None:
+        self._total = total
+        self._device = device
+        self._place = -1
+        self.lowest = Rung()
+        """The lowest rung that was taken so far."""
+
+    def first(self, backbone: str, height: int, width: int, channels: int) -> int:
+        """The place on the ladder of this size to begin at."""
+        free_cache(self._device)
+        room = self._total - in_use(self._device)
+        return chosen(ladder(height, width), room, backbone, height, width, channels)
+
+    def taken(self, place: int, rung: Rung) -> None:
+        """A rung that painted."""
+        if place > self._place:
+            self._place, self.lowest = place, rung
+
+    def failed(self, rung: Rung, backbone: str, height: int, width: int, channels: int) -> None:
+        """There was no memory for this rung: later steps need not try."""
+        free_cache(self._device)
+        needed = rung.bytes(backbone, height, width, channels)
+        self._total = min(self._total, in_use(self._device) + needed - 1)

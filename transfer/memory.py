@@ -6,6 +6,7 @@ rungs have the same gradient but for rounding, so the picture is the same to the
 """
 
 import ctypes
+import gc
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -134,6 +135,8 @@ def is_exhausted(error: BaseException) -> bool:
 
 def free_cache(device: torch.device) -> None:
     """Give back what allocators keep for later, which others could use now."""
+    # An attempt that broke off leaves its tensors to cycles of frames and autograd's nodes.
+    gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
     try:

@@ -128,13 +128,14 @@ import torch
 from PIL import Image
 from transfer import Effort, Expert, Settings
 from transfer.engine import Painter
+from transfer.errors import MemoryExceeded
 from transfer.settings import Backbone
 
 content, style, room = sys.argv[1:]
 painter = Painter("cpu", threads=1, max_memory=10**12)
 painter.backbone("compact")
 settings = Settings(
-    512, effort=Effort.DRAFT, backbone=Backbone.COMPACT, expert=Expert(evaluations=10)
+    768, effort=Effort.DRAFT, backbone=Backbone.COMPACT, expert=Expert(evaluations=10)
 )
 small = Settings(64, effort=Effort.DRAFT, backbone=Backbone.COMPACT)
 painter.paint(Image.open(content), [Image.open(style)], small)  # everything is loaded
@@ -172,13 +173,13 @@ def limited(tmp_path: Path, content: Image.Image, style: Image.Image) -> Callabl
 
 
 def test_a_process_at_its_limit_goes_down_the_ladder(limited: Callable[[int], str]) -> None:
-    out = limited(110_000_000)
+    out = limited(300_000_000)
 
     tile_px, evaluations, *image = out.split()
-    assert int(tile_px) <= 512
+    assert int(tile_px) <= 768
     assert int(evaluations) >= 8
-    assert "512x384" in " ".join(image)
+    assert "768x576" in " ".join(image)
 
 
 def test_only_the_lowest_rung_gives_up(limited: Callable[[int], str]) -> None:
-    assert "not enough memory to paint at 512 px" in limited(8_000_000)
+    assert "not enough memory to paint at 768 px" in limited(8_000_000)

@@ -140,7 +140,7 @@ class Painter:
         recorder = _recorder(settings, plans, photo, earlier)
         ledger = Ledger(plans, identity, finished, on_progress, recorder)
         total = self._max_memory or default_budget(photo.shape[2], photo.shape[3], self.device)
-        budget = Budget(total, self.device)
+        budget = Budget(total, self.device, is_strict=self._max_memory is not None)
         painted: Tensor | None = None
         for number, (rendition, steps) in enumerate(plans.items()):
             if rendition in finished:

@@ -122,7 +122,7 @@ def in_use(device: torch.device) -> int:
 
 
 _LIBRARIES = 400_000_000
-"""Stands in where the system does not tell."""
+"""What a new process holds; stands in where the system does not tell, too."""
 
 
 def is_exhausted(error: BaseException) -> bool:
@@ -151,11 +151,14 @@ class Budget:
     Args:
         total: bytes of the whole process on a CPU, of ours on CUDA.
         device: where it paints.
+        is_strict: whether what the process really holds counts, or what a new one would on a CPU.
+            Without, the rung depends on the painting alone: the same picture every time.
     """
 
-    def __init__(self, total: int, device: torch.device) -> None:
+    def __init__(self, total: int, device: torch.device, *, is_strict: bool) -> None:
         self._total = total
         self._device = device
+        self._is_strict = is_strict or device.type == "cuda"
         self._place = -1
         self.lowest = Rung()
         """The lowest rung that was taken so far."""
@@ -163,7 +166,7 @@ class Budget:
     def first(self, backbone: str, height: int, width: int, channels: int) -> int:
         """The place on the ladder of this size to begin at."""
         free_cache(self._device)
-        room = self._total - in_use(self._device)
+        room = self._total - self._held()
         return chosen(ladder(height, width), room, backbone, height, width, channels)
 
     def taken(self, place: int, rung: Rung) -> None:
@@ -175,4 +178,7 @@ class Budget:
         """There was no memory for this rung: later steps need not try."""
         free_cache(self._device)
         needed = rung.bytes(backbone, height, width, channels)
-        self._total = min(self._total, in_use(self._device) + needed - 1)
+        self._total = min(self._total, self._held() + needed - 1)
+
+    def _held(self) -> int:
+        return in_use(self._device) if self._is_strict else _LIBRARIES

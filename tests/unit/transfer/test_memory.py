@@ -11,7 +11,15 @@ from PIL import Image
 
 from transfer import Cancelled, Effort, Expert, InvalidSetting, Settings
 from transfer.engine import Painter, Progress
-from transfer.memory import Rung, chosen, default_budget, is_exhausted, ladder
+from transfer.memory import (
+    Budget,
+    Rung,
+    chosen,
+    default_budget,
+    in_use,
+    is_exhausted,
+    ladder,
+)
 from transfer.settings import Backbone
 
 CPU = torch.device("cpu")
@@ -79,6 +87,16 @@ def tight() -> Painter:
     painter = Painter("cpu", threads=1, max_memory=500_000_000)
     painter.held = torch.ones(125_000_000)
     return painter
+
+
+def test_without_a_limit_the_way_depends_on_the_painting_alone() -> None:
+    for is_strict in (False, True):
+        budget = Budget(in_use(CPU) + 700_000_000, CPU, is_strict=is_strict)
+        before = budget.first("vgg19", 384, 512, 3)
+        held = torch.ones(100_000_000)
+        after = budget.first("vgg19", 384, 512, 3)
+        assert (after == before) is not is_strict
+        del held
 
 
 def test_a_painting_in_tiles_is_the_same_picture(

@@ -119,7 +119,7 @@ def _add_expert(parser: argparse.ArgumentParser, defaults: Expert) -> None:
         metavar="LAYER[=W],...",
         help=f"of {', '.join(LAYERS)}; weight 1 where there is none (%(default)s)",
     )
-    add("--content-layer", default=defaults.content_layer, help="one of the same (%(default)s)")
+    add("--content-layer", help="one of the same (relu4_2, with compact relu4_1)")
     add(
         "--pooling",
         choices=[str(one) for one in Pooling],

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -16,7 +17,7 @@ from transfer.errors import CheckpointUnusable
 from transfer.regions import Region
 from transfer.settings import Rendition, Settings
 
-FORMAT = "pic2paint-checkpoint-1"
+FORMAT = "pic2paint-checkpoint-2"
 """Changes whenever an old checkpoint would be misread."""
 
 
@@ -42,6 +43,8 @@ class Checkpoint:
     """Renditions that are done."""
     frames: Mapping[int, bytes] = field(default_factory=dict)
     """Of the animation, if there is one, by place; see `animation.Recorder`."""
+    grip: float = 1.0
+    """Of the content, in that step; see `strength.Hold`."""
 
     def to_bytes(self) -> bytes:
         """As safetensors."""
@@ -49,6 +52,7 @@ class Checkpoint:
             "format": FORMAT,
             "identity": self.identity,
             "position": json.dumps([self.rendition, self.step, self.evaluations]),
+            "grip": repr(self.grip),
         }
         tensors = {"image": self.image.detach().to("cpu", torch.float32).contiguous()}
         for rendition, image in self.finished.items():
@@ -83,12 +87,12 @@ class Checkpoint:
                 for name, tensor in tensors.items()
                 if name.startswith("frame.")
             }
-            image = tensors["image"]
+            image, grip = tensors["image"], float(metadata["grip"])
         except (SafetensorError, KeyError, ValueError) as error:
             raise CheckpointUnusable("it is damaged") from error
-        if not torch.isfinite(image).all():
+        if not (torch.isfinite(image).all() and math.isfinite(grip)):
             raise CheckpointUnusable("its image holds values that are no numbers")
-        return cls(identity, rendition, step, evaluations, image, finished, frames)
+        return cls(identity, rendition, step, evaluations, image, finished, frames, grip)
 
 
 def identity_of(settings: Settings, plans: object, photo: Tensor, regions: Sequence[Region]) -> str:

@@ -24,6 +24,7 @@ from transfer.progress import Ledger, OnProgress, Progress
 from transfer.regions import Region, regions
 from transfer.renditions import Canvas, begun, canvas
 from transfer.settings import Rendition, Settings
+from transfer.strength import Hold
 from transfer.targets import objective, tiled_objective
 
 __all__ = [
@@ -220,11 +221,14 @@ class Painter:
         else:
             image = resized(scene.start, first.height, first.width)
         scene = replace(scene, start=image)
+        grip = 1.0 if resumed is None else resumed.grip
         for number, step in enumerate(steps):
             if resumed is None or number >= resumed.step:
                 done = resumed.evaluations if resumed and number == resumed.step else 0
-                hears = partial(ledger.evaluated, scene, rendition, number)
-                image = self._descended(image, scene, step, settings, hears, done, budget)
+                hold = Hold.of(settings, step.backbone, step.long_edge_px, grip)
+                hears = partial(ledger.evaluated, scene, rendition, number, grip)
+                image = self._descended(image, scene, step, settings, hold, hears, done, budget)
+                grip = hold.grip
             ledger.finished(step)
         return scene.shown(image)
 
@@ -234,6 +238,7 @@ class Painter:
         scene: Canvas,
         step: pyramid.Step,
         settings: Settings,
+        hold: Hold,
         hears: Callable[[int], OnEvaluation],
         done: int,
         budget: Budget,
@@ -245,6 +250,7 @@ class Painter:
             scene: what is painted.
             step: which.
             settings: of the painting.
+            hold: of the content.
             hears: what is called after each evaluation, from the number of those done before.
             done: evaluations of the step before this.
             budget: of the painting.
@@ -257,7 +263,7 @@ class Painter:
             rung = rungs[number]
             way = _Way(image, done, hears(done))
             try:
-                found = _minimized(image, rung, backbone, scene, step, settings, way)
+                found = _minimized(image, rung, backbone, scene, step, settings, hold, way)
                 budget.taken(number, rung)
                 return found
             except (RuntimeError, MemoryError) as error:
@@ -294,14 +300,15 @@ def _minimized(
     scene: Canvas,
     step: pyramid.Step,
     settings: Settings,
+    hold: Hold,
     way: _Way,
 ) -> Tensor:
     size = step.height, step.width
     left = step.evaluations - way.done
     if rung.tile_px is None:
-        loss = objective(backbone, scene, *size, settings)
+        loss = objective(backbone, scene, *size, settings, hold)
     else:
-        loss = tiled_objective(backbone, scene, *size, settings, rung.tile_px)
+        loss = tiled_objective(backbone, scene, *size, settings, rung.tile_px, hold)
     image = resized(image, *size)
     found = minimize(image, loss, left, way.went, rung.history, is_halved=rung.is_halved)
     return found.clamp(0.0, 1.0)

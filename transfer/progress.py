@@ -67,7 +67,7 @@ class Ledger:
         self._last: Progress | None = None
 
     def evaluated(
-        self, scene: Canvas, rendition: int, number: int, done: int
+        self, scene: Canvas, rendition: int, number: int, grip: float, done: int
     ) -> Callable[[int, float, Tensor], None]:
         """What `minimize` calls after each evaluation of a step.
 
@@ -75,6 +75,7 @@ class Ledger:
             scene: what is being painted.
             rendition: its place among the renditions.
             number: the step's place in the rendition's plan.
+            grip: of the content, in that step.
             done: evaluations of this step that a checkpoint brought along.
         """
         name, steps = self._plans[rendition]
@@ -112,6 +113,7 @@ class Ledger:
                         kept,
                         dict(self._renditions),
                         {} if self._recorder is None else self._recorder.frames,
+                        grip,
                     ),
                 )
             )

@@ -103,7 +103,8 @@ class Expert:
     """Weight of the roughness of the image, 0 to `WEIGHT_MAX`; None: as smoothness says."""
     style_layers: tuple[tuple[str, float], ...] = tuple((layer, 1.0) for layer in STYLE_LAYERS)
     """Layers by name, each with its weight relative to the others'; together they weigh 1."""
-    content_layer: str = CONTENT_LAYER
+    content_layer: str | None = None
+    """None: relu4_2, or what the backbone knows best instead."""
     pooling: Pooling = Pooling.MAX
     evaluations: int | None = None
     """Of the first rendition, about, shared out over sizes as the effort does; later ones get
@@ -117,7 +118,7 @@ class Expert:
             if weight is not None:
                 _check_number(name, weight, 0.0, WEIGHT_MAX)
         _check_style_layers(self.style_layers)
-        if self.content_layer not in LAYERS:
+        if self.content_layer not in (None, *LAYERS):
             raise InvalidSetting("content layer", f"one of {', '.join(LAYERS)}", self.content_layer)
         _check_choice("pooling", self.pooling, Pooling)
         if self.evaluations is not None:

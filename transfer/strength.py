@@ -2,13 +2,17 @@
 
 from torch import Tensor
 
+from transfer.settings import CONTENT_LAYER, Settings
+
 _MEASURED_AT_PX = 512
 _ENLARGED = 0.3
 _FARTHEST = 0.9
 """Beyond this there is nothing left of the content to hold."""
 _STEEPNESS = 6
 """How firmly the distance is held: a tenth too far, and the content weighs 1.6 times as much. At
-12 pictures came no closer to each other, and style paid 1 to 3 % for it."""
+12, style paid 1 to 3 % for it."""
+_GRIPS = 0.25, 4.0
+"""What is learned about one picture moves the weight by no more than this."""
 
 
 def content_distance(strength: float) -> float:
@@ -21,33 +25,81 @@ def content_distance(strength: float) -> float:
     return 0.2 + 0.45 * strength
 
 
+def content_layer(settings: Settings, backbone: str) -> str:
+    """By which layer a backbone compares content, unless an expert says otherwise.
+
+    compact knows relu4_1 better than relu4_2 (errors 0.09 and 0.13): paintings were 2 to 7 %
+    closer to the style at equal distance on vgg19.
+    """
+    return settings.expert.content_layer or ("relu4_1" if backbone == "compact" else CONTENT_LAYER)
+
+
 def seen_distance(distance: float, backbone: str, long_edge_px: int) -> float:
     """What is `distance` to vgg19 at 512 px, as a backbone sees it in its own paintings.
 
-    For compact fitted to its paintings of six tuning pairs at three weights: 4 % off (one standard
-    deviation) between 0.38 and 0.64. At a larger size a backbone looks at smaller parts of the
-    picture, and finds them changed more than the whole is: 23 % more per doubling. Without that,
-    three pairs at 1024 px kept 6 to 13 % closer to the photo than at 512 px.
+    At a larger size a backbone looks at smaller parts of the picture, and finds them changed more
+    than the whole is: 23 % more per doubling. Without that, three pairs at 1024 px kept 6 to 13 %
+    closer to the photo than at 512 px.
     """
     enlarged = max(1.0, long_edge_px / _MEASURED_AT_PX) ** _ENLARGED
     distance = min(distance * enlarged, _FARTHEST)
-    return 0.94 * distance**1.85 if backbone == "compact" else distance
+    return 0.844 * distance**1.587 if backbone == "compact" else distance
 
 
 def usual_weight(distance: float, backbone: str) -> float:
-    """The weight of the content with which paintings come to rest at this distance, on average.
-
-    Fitted like `seen_distance`.
-    """
-    scale = 0.5 if backbone == "compact" else 0.3
+    """The weight of the content with which paintings come to rest at this distance, on average."""
+    scale = 0.42 if backbone == "compact" else 0.3
     return float(scale * (0.43 / distance) ** 4)
 
 
-def held(loss: Tensor, goal: float, weight: float) -> Tensor:
-    """``weight * goal / p * (loss / goal)^p`` with p = 6: what holds a loss near its goal.
+class Hold:
+    """The content's part of the loss: ``weight * goal / p * (loss / goal)^p``.
 
-    With a fixed weight it depends on the pictures and on the size where style and content come to
-    rest. Here the content weighs ``weight`` at the goal, little before it, and behind it as much
-    as it takes.
+    With a fixed weight (p = 1) it depends on the pictures and on the size where style and content
+    come to rest. With p = 6 the content weighs ``weight`` at the goal, little before it, and behind
+    it as much as it takes. What it has come to weigh in one step of a painting is the weight that
+    the next begins with: the method of multipliers (Nocedal & Wright, "Numerical Optimization",
+    section 17.3), by which the goal is met without a steeper power.
+
+    Args:
+        weight: of the content where its loss is the goal.
+        goal: the loss to be held; of no effect if the steepness is 1.
+        steepness: p.
+        grip: what steps before this have found the weight to be, relative to the usual one.
     """
-    return weight * goal / _STEEPNESS * (loss / goal).pow(_STEEPNESS)
+
+    def __init__(
+        self, weight: float, goal: float = 1.0, steepness: int = 1, grip: float = 1.0
+    ) -> None:
+        self._weight = weight
+        self._goal = goal
+        self._steepness = steepness
+        self._grip = grip
+        self._last: Tensor | None = None
+
+    @classmethod
+    def of(cls, settings: Settings, backbone: str, long_edge_px: int, grip: float = 1.0) -> "Hold":
+        """What strength asks for, or an expert's fixed weight."""
+        weight = settings.expert.content_weight
+        if weight is not None:
+            return cls(weight)
+        distance = content_distance(settings.strength)
+        goal = seen_distance(distance, backbone, long_edge_px)
+        return cls(grip * usual_weight(distance, backbone), goal, _STEEPNESS, grip)
+
+    def __call__(self, loss: Tensor) -> Tensor:
+        """What the content adds to the loss of the painting."""
+        self._last = loss.detach()
+        if self._steepness == 1:
+            return self._weight * loss
+        held = (loss / self._goal).pow(self._steepness)
+        return self._weight * self._goal / self._steepness * held
+
+    @property
+    def grip(self) -> float:
+        """For the next step, from where the image has come to in this one."""
+        if self._last is None:
+            return self._grip
+        pull = (float(self._last) / self._goal) ** (self._steepness - 1)
+        lowest, highest = _GRIPS
+        return min(max(self._grip * pull, lowest), highest) if self._steepness > 1 else self._grip

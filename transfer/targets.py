@@ -15,7 +15,7 @@ from transfer.regions import Region
 from transfer.renditions import Canvas
 from transfer.settings import Settings
 from transfer.statistics import Statistics, blended, statistics
-from transfer.strength import content_distance, held, seen_distance, usual_weight
+from transfer.strength import Hold, content_layer
 from transfer.terms import StyleTerm, Term
 from transfer.tiled import Features, TiledLoss, content_term, statistics_of
 from transfer.tiles import cut, halvings, margin_px
@@ -35,8 +35,6 @@ def smoothness_weight(smoothness: float) -> float:
 class _Weights:
     """What each addend of the loss counts."""
 
-    content: Callable[[Tensor], Tensor]
-    """What the content adds to the loss, from its own loss."""
     smoothness: float
     layers: dict[str, float]
     """Of the style; together 1 once divided by ``whole``."""
@@ -46,33 +44,46 @@ class _Weights:
         return sum(self.layers.values())
 
     @classmethod
-    def of(cls, settings: Settings, backbone: str, long_edge_px: int) -> "_Weights":
+    def of(cls, settings: Settings) -> "_Weights":
         expert = settings.expert
         smoothness = expert.smoothness_weight
         return cls(
-            _content_term(settings, backbone, long_edge_px),
             smoothness_weight(settings.smoothness) if smoothness is None else smoothness,
             {layer: weight for layer, weight in expert.style_layers if weight > 0},
         )
 
 
 def objective(
-    backbone: VggBackbone, scene: Canvas, height: int, width: int, settings: Settings
+    backbone: VggBackbone,
+    scene: Canvas,
+    height: int,
+    width: int,
+    settings: Settings,
+    hold: Hold | None = None,
 ) -> Callable[[Tensor], Tensor]:
     """The loss of an image of one size, its targets computed once.
 
     ``sum over regions of area * style + content + smoothness weight * roughness``, where style is
     the weighted mean over layers of `style_loss`. A region counts by its area, so that each of its
     pixels is drawn to the style as it would be without regions. Content is `content_loss` held
-    where strength wants it (`strength.held`), or with an expert's weight.
+    where strength wants it (`strength.Hold`), or with an expert's weight.
+
+    Args:
+        backbone: whose features are compared.
+        scene: what is painted.
+        height: of the image.
+        width: of the image.
+        settings: of the painting.
+        hold: the content's; None: that of a first step.
     """
-    content_layer = settings.expert.content_layer
-    weights = _Weights.of(settings, backbone.name, max(height, width))
+    hold = hold or Hold.of(settings, backbone.name, max(height, width))
+    layer_of_content = content_layer(settings, backbone.name)
+    weights = _Weights.of(settings)
     layers = weights.layers
     features = partial(_features, backbone, settings)
     with torch.no_grad():
         content = resized(scene.content, height, width)
-        content_target = ContentTarget.of(features(content, (content_layer,))[content_layer])
+        content_target = ContentTarget.of(features(content, (layer_of_content,))[layer_of_content])
         found_in = partial(_statistics, features, layers)
         goals = [
             (
@@ -84,7 +95,7 @@ def objective(
         ]
 
     def loss(image: Tensor) -> Tensor:
-        found = features(image, {*layers, content_layer})
+        found = features(image, {*layers, layer_of_content})
         style = sum(
             area
             * sum(
@@ -95,7 +106,7 @@ def objective(
         )
         return (
             style / weights.whole
-            + weights.content(content_loss(found[content_layer], content_target))
+            + hold(content_loss(found[layer_of_content], content_target))
             + weights.smoothness * roughness(image)
         )
 
@@ -109,6 +120,7 @@ def tiled_objective(
     width: int,
     settings: Settings,
     tile_px: int,
+    hold: Hold | None = None,
 ) -> TiledLoss:
     """The same as `objective`, in memory that depends on the tile and hardly on the picture.
 
@@ -119,14 +131,16 @@ def tiled_objective(
         width: of the image.
         settings: of the painting.
         tile_px: longest edge of a tile without its margin; one tile is computed in one pass.
+        hold: the content's; None: that of a first step.
     """
-    weights = _Weights.of(settings, backbone.name, max(height, width))
-    layers, content_layer = weights.layers, settings.expert.content_layer
+    hold = hold or Hold.of(settings, backbone.name, max(height, width))
+    weights = _Weights.of(settings)
+    layers, layer_of_content = weights.layers, content_layer(settings, backbone.name)
     features = partial(_features, backbone, settings, is_lean=True)
-    tiles = cut(height, width, tile_px, margin_px({*layers, content_layer}))
+    tiles = cut(height, width, tile_px, margin_px({*layers, layer_of_content}))
     with torch.no_grad():
         content = resized(scene.content, height, width)
-        terms: list[Term] = [content_term(features, content, content_layer, weights.content, tiles)]
+        terms: list[Term] = [content_term(features, content, layer_of_content, hold, tiles)]
         del content
         found_in = partial(_tiled_statistics, features, layers, tile_px)
         for region in scene.regions:
@@ -138,18 +152,6 @@ def tiled_objective(
                 term = StyleTerm(layer, factor, targets[layer], positions, shares[layer])
                 terms.append(term)
     return TiledLoss(features, terms, tiles, weights.smoothness)
-
-
-def _content_term(
-    settings: Settings, backbone: str, long_edge_px: int
-) -> Callable[[Tensor], Tensor]:
-    """What the content adds to the loss, from its own loss."""
-    weight = settings.expert.content_weight
-    if weight is not None:
-        return lambda loss: weight * loss
-    distance = content_distance(settings.strength)
-    goal = seen_distance(distance, backbone, long_edge_px)
-    return partial(held, goal=goal, weight=usual_weight(distance, backbone))
 
 
 def _features(

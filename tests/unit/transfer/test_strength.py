@@ -7,8 +7,14 @@ from torch import Tensor
 from transfer.engine import Painter, Painting
 from transfer.images import to_tensor
 from transfer.losses import ContentTarget, content_loss
-from transfer.settings import CONTENT_LAYER, Effort, Expert, Rendition, Settings
-from transfer.strength import content_distance, held, seen_distance, usual_weight
+from transfer.settings import Effort, Expert, Rendition, Settings
+from transfer.strength import (
+    Hold,
+    content_distance,
+    content_layer,
+    seen_distance,
+    usual_weight,
+)
 
 
 def test_more_strength_goes_farther_for_less_weight() -> None:
@@ -39,26 +45,59 @@ def test_a_larger_picture_may_change_more_in_its_details() -> None:
     assert seen_distance(0.65, "vgg19", 8192) < 1.0
 
 
-def slope(at: float, goal: float, weight: float) -> float:
+def slope(hold: Hold, at: float) -> float:
     loss = torch.tensor(at, dtype=torch.float64, requires_grad=True)
-    held(loss, goal, weight).backward()
+    hold(loss).backward()
     assert loss.grad is not None
     return loss.grad.item()
 
 
 def test_a_held_loss_weighs_what_it_should_at_its_goal() -> None:
-    assert slope(0.4, goal=0.4, weight=0.7) == pytest.approx(0.7)
-    assert slope(0.2, goal=0.4, weight=0.7) < 0.05
-    assert slope(0.6, goal=0.4, weight=0.7) > 5.0
+    hold = Hold(0.7, goal=0.4, steepness=6)
+
+    assert slope(hold, 0.4) == pytest.approx(0.7)
+    assert slope(hold, 0.2) < 0.05
+    assert slope(hold, 0.6) > 5.0
     # Rounding may take the loss of the content itself below zero.
-    assert abs(slope(-1e-7, goal=0.4, weight=0.7)) < 1e-12
+    assert abs(slope(hold, -1e-7)) < 1e-12
+
+
+def test_the_next_step_begins_with_what_this_one_has_found() -> None:
+    settings = Settings()
+    hold = Hold.of(settings, "vgg19", 512)
+    goal = content_distance(0.5)
+    assert hold.grip == 1.0
+
+    found = slope(hold, 1.1 * goal)
+
+    following = Hold.of(settings, "vgg19", 512, hold.grip)
+    assert hold.grip == pytest.approx(1.1**5)
+    assert slope(following, goal) == pytest.approx(found)
+    # One picture says only so much.
+    slope(hold, 3 * goal)
+    assert hold.grip == 4.0
+    slope(hold, -1e-7)
+    assert hold.grip == 0.25
+
+
+def test_an_experts_weight_is_fixed() -> None:
+    hold = Hold.of(Settings(expert=Expert(content_weight=0.3)), "compact", 512, grip=2.0)
+
+    assert slope(hold, 0.1) == slope(hold, 0.9) == pytest.approx(0.3)
+    assert hold.grip == 1.0
+
+
+def test_compact_compares_by_the_layer_that_it_knows_better() -> None:
+    assert content_layer(Settings(), "compact") == "relu4_1"
+    assert content_layer(Settings(), "vgg19") == "relu4_2"
+    assert content_layer(Settings(expert=Expert(content_layer="relu3_1")), "compact") == "relu3_1"
 
 
 def seen(painting: Painting, painter: Painter, photo: Tensor) -> float:
-    backbone = painter.backbone("compact")
+    backbone, layer = painter.backbone("compact"), content_layer(Settings(), "compact")
     with torch.no_grad():
         features = [
-            backbone.features(image, (CONTENT_LAYER,))[CONTENT_LAYER]
+            backbone.features(image, (layer,))[layer]
             for image in (to_tensor(painting.renditions[Rendition.STYLED]), photo)
         ]
         return content_loss(features[0], ContentTarget.of(features[1])).item()

@@ -43,7 +43,7 @@ def seen_distance(distance: float, backbone: str, long_edge_px: int) -> float:
     """
     enlarged = max(1.0, long_edge_px / _MEASURED_AT_PX) ** _ENLARGED
     distance = min(distance * enlarged, _FARTHEST)
-    return 0.844 * distance**1.587 if backbone == "compact" else distance
+    return 1.15 * distance**2 if backbone == "compact" else distance
 
 
 def usual_weight(distance: float, backbone: str) -> float:

@@ -9,6 +9,7 @@ import ctypes
 import gc
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,10 +140,22 @@ def free_cache(device: torch.device) -> None:
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
-    try:
-        ctypes.CDLL(None).malloc_trim(0)  # glibc's; it keeps what was freed in the middle
-    except (OSError, TypeError, AttributeError):
-        return
+    with suppress(OSError, TypeError, AttributeError):  # Only glibc has it.
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _map_large_blocks() -> None:
+    """From now on, have every block of a megabyte or more given back as soon as it is freed.
+
+    glibc lets blocks of up to 32 MB share one heap, of which holes count against the limit of a
+    process for good. Mapping each costs time, so not before it has to be.
+    """
+    with suppress(OSError, TypeError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20)
+
+
+_M_MMAP_THRESHOLD = -3
+"""From malloc.h."""
 
 
 class Budget:
@@ -177,6 +190,7 @@ class Budget:
     def failed(self, rung: Rung, backbone: str, height: int, width: int, channels: int) -> None:
         """There was no memory for this rung: later steps need not try."""
         free_cache(self._device)
+        _map_large_blocks()
         needed = rung.bytes(backbone, height, width, channels)
         self._total = min(self._total, self._held() + needed - 1)
 

@@ -241,7 +241,7 @@ def on_too_large(_error: RequestEntityTooLarge) -> tuple[str, int]:
 
 
 def _forecast_text(form: StudioForm, width: int, height: int, styles: int) -> str:
-    """This painting's time and the wait before it, apart; and whether its memory will do."""
+    """This painting's time and the wait before it, apart; and whether it has to be in parts."""
     settings = Settings(
         long_edge_px=form.long_edge_px.data,
         effort=Effort(form.effort.data),
@@ -267,9 +267,8 @@ def _memory_text(peak_bytes: float) -> str:
     if not 0 < config.max_memory_bytes < peak_bytes:
         return ""
     return (
-        f" It would need about {peak_bytes / 1e9:.1f} GB of memory, which is more than the "
-        f"{config.max_memory_bytes / 1e9:.1f} GB that a painting may take here: "
-        "choose a smaller size."
+        f" At once it would need about {peak_bytes / 1e9:.1f} GB of memory, and paintings here may "
+        f"take {config.max_memory_bytes / 1e9:.1f} GB: it is painted in parts, which takes longer."
     )
 
 

@@ -115,7 +115,7 @@ def test_the_studio_tells_how_long_it_will_take(
         assert response.json["text"].startswith("Painting it takes")
 
 
-def test_the_studio_tells_if_memory_will_not_do(make_app: MakeApp, enter: Enter) -> None:
+def test_the_studio_tells_if_a_painting_has_to_be_in_parts(make_app: MakeApp, enter: Enter) -> None:
     ada = enter(make_app(max_memory_bytes=2_000_000_000, max_long_edge_px=2048), "Ada")
     asked = "strength=50&effort=draft&colors=style&backbone=auto&seed=0&width=300&height=200"
 
@@ -126,7 +126,7 @@ def test_the_studio_tells_if_memory_will_not_do(make_app: MakeApp, enter: Enter)
     assert small.json is not None
     assert large.json is not None
     assert "GB" not in small.json["text"]
-    assert "which is more than the 2.0 GB that a painting may take here" in large.json["text"]
+    assert "may take 2.0 GB: it is painted in parts" in large.json["text"]
 
 
 def test_more_styles_take_longer(ada: Browser) -> None:

@@ -25,8 +25,8 @@ from webapp import (
     trash,
 )
 from webapp.extensions import configure_sqlite, csrf, db, limiter, migrate
+from webapp.selection import MAX_STYLES
 from webapp.storage import Storage
-from webapp.studio import MAX_STYLES
 
 
 def create_app(config: Config | None = None) -> Flask:

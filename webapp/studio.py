@@ -1,9 +1,7 @@
 """The studio: choose a photo, a style, and how to paint; then the order is placed."""
 
-import math
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from flask import (
     Blueprint,
@@ -16,154 +14,31 @@ from flask import (
     request,
     url_for,
 )
-from flask_wtf import FlaskForm
 from sqlalchemy import select
-from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response
-from wtforms import HiddenField, IntegerField, IntegerRangeField, RadioField, SelectField
-from wtforms.validators import InputRequired, NumberRange, Optional
 
 from config import Config
-from transfer.settings import Backbone, Effort, Rendition, Settings, Start
+from transfer.settings import Backbone, Effort, Settings
 from webapp import forecast, limits, queue, samples, watch
 from webapp.access import find_picture, login_required
 from webapp.extensions import db, limiter, writing
-from webapp.intake import Upload, UploadRefused
 from webapp.limits import LimitReached
 from webapp.models import Painting, PaintingStyle, Picture
-from webapp.pictures import admit_choice, admit_file, keep, mark_used, shelf
+from webapp.order_form import (
+    BRUSH_STEPS,
+    COLOR_CHOICES,
+    EFFORT_LABELS,
+    StudioForm,
+    brush_size,
+    fill,
+    set_sizes,
+    smoothness,
+)
+from webapp.pictures import mark_used, shelf
+from webapp.selection import MAX_STYLES, SHARE, read_content, read_shares, read_styles
 
 bp = Blueprint("studio", __name__, url_prefix="/studio")
-
-MAX_STYLES = 4
-SIZES_PX = {256: "Small", 512: "Medium", 768: "Large", 1024: "Extra large", 2048: "Poster"}
-EFFORT_LABELS = {
-    Effort.DRAFT: ("Draft", "A quick look"),
-    Effort.STANDARD: ("Standard", "Rich and clean"),
-    Effort.FINE: ("Fine", "Best, takes several times longer"),
-}
-BACKBONE_LABELS = {
-    Backbone.AUTO: "Automatic: as the effort asks",
-    Backbone.COMPACT: "compact: small and fast",
-    Backbone.VGG19: "vgg19: the original network",
-}
-COLOR_CHOICES: dict[str, tuple[str, tuple[Rendition, ...]]] = {
-    "both": ("Both", (Rendition.STYLED, Rendition.HISTOGRAM, Rendition.LUMINANCE)),
-    "style": ("From the style", (Rendition.STYLED,)),
-    "photo": ("From the photo", (Rendition.HISTOGRAM, Rendition.LUMINANCE)),
-}
-"""Form value -> label and renditions."""
-START_LABELS = {
-    Start.RECOLORED: "The photo in the style's palette",
-    Start.CONTENT: "The photo as it is",
-    Start.NOISE: "Noise",
-}
-BRUSH_STEPS = 50
-"""Steps of the slider from the style's own brush size to twice or half of it."""
-_SHARE = 50
-"""Where the slider of a style's share begins: all styles count alike."""
-_DEFAULTS = Settings()
-
-
-class StudioForm(FlaskForm):
-    """How to paint; the pictures are read apart, because they may be files or choices."""
-
-    form_token = HiddenField()
-    long_edge_px = SelectField("Size", coerce=int)
-    strength = IntegerRangeField(
-        "Strength",
-        [
-            InputRequired("Choose a strength."),
-            NumberRange(0, 100, "Choose a strength from 0 to 100."),
-        ],
-        default=round(_DEFAULTS.strength * 100),
-    )
-    effort = RadioField(
-        "Effort",
-        choices={effort.value: label for effort, (label, _) in EFFORT_LABELS.items()},
-        default=_DEFAULTS.effort.value,
-    )
-    colors = RadioField(
-        "Colors",
-        choices={value: label for value, (label, _) in COLOR_CHOICES.items()},
-        default="both",
-    )
-    brush = IntegerRangeField(
-        "Brush size",
-        [
-            # A page that was open since before this field existed still works.
-            Optional(),
-            NumberRange(-BRUSH_STEPS, BRUSH_STEPS, "Choose a brush size with the slider."),
-        ],
-        default=0,
-    )
-    smoothness = IntegerRangeField(
-        "Smoothness",
-        [
-            Optional(),
-            NumberRange(0, 100, "Choose a smoothness from 0 to 100."),
-        ],
-        default=round(_DEFAULTS.smoothness * 100),
-    )
-    start = SelectField(
-        "Begin with",
-        choices={start.value: label for start, label in START_LABELS.items()},
-        default=_DEFAULTS.start.value,
-    )
-    backbone = SelectField(
-        "Backbone",
-        choices={backbone.value: label for backbone, label in BACKBONE_LABELS.items()},
-        default=_DEFAULTS.backbone.value,
-    )
-    seed = IntegerField(
-        "Seed",
-        [
-            InputRequired("Type a whole number."),
-            NumberRange(0, 2**31 - 1, "Use a whole number from 0 to 2147483647."),
-        ],
-        default=_DEFAULTS.seed,
-    )
-
-
-@dataclass
-class Selection:
-    """What the form names as content or styles, and what is wrong with it."""
-
-    is_style: bool
-    admitted: list[Upload | Picture] = field(default_factory=list)
-    shares: list[int] = field(default_factory=list)
-    """How much each of the admitted counts, 0 to 100."""
-    errors: list[str] = field(default_factory=list)
-    status: int = 422
-
-    def add_file(self, file: FileStorage) -> None:
-        """Admit a file, or note why not."""
-        try:
-            self.admitted.append(admit_file(file))
-            self.shares.append(_SHARE)
-        except UploadRefused as refusal:
-            name = f"{file.filename}: " if self.is_style else ""
-            self.errors.append(f"{name}{refusal}")
-            if refusal.status == 413:
-                self.status = 413
-
-    def add_choice(self, value: str, share: int = _SHARE) -> None:
-        """Admit a picture that is already here, or note that it is not."""
-        chosen = admit_choice(value)
-        if chosen is None:
-            self.errors.append("This picture is no longer there. Choose another one.")
-        else:
-            self.admitted.append(chosen)
-            self.shares.append(share)
-
-    def kept(self) -> list[tuple[Picture, int]]:
-        """Every admitted picture as a row, each once, and how much it counts."""
-        found: dict[int, tuple[Picture, int]] = {}
-        for item, share in zip(self.admitted, self.shares, strict=True):
-            picture = item if isinstance(item, Picture) else keep(item, is_style=self.is_style)
-            found[picture.id] = picture, share
-        return list(found.values())
 
 
 @bp.get("")
@@ -179,10 +54,10 @@ def index() -> str:
             select(Painting).where(Painting.public_id == earlier, Painting.owner_id == g.user.id)
         )
         if painting is not None:
-            _fill(form, painting)
+            fill(form, painting)
             content = painting.content.public_id
             shares = {
-                link.picture.public_id: round(_SHARE * link.weight) for link in painting.style_links
+                link.picture.public_id: round(SHARE * link.weight) for link in painting.style_links
             }
             styles = list(shares)
     return _page(form, content, styles, shares=shares)
@@ -193,7 +68,7 @@ def index() -> str:
 def show_forecast() -> Response | tuple[Response, int]:
     """How long a painting of these settings would take, and the wait before it."""
     form = StudioForm(formdata=request.args, meta={"csrf": False})
-    _set_sizes(form)
+    set_sizes(form)
     # Of the picture; only its shape matters.
     width, height = request.args.get("width", 0, int), request.args.get("height", 0, int)
     if not form.validate() or not 0 < min(width, height) <= max(width, height) < 10**6:
@@ -218,7 +93,7 @@ def order() -> Response | tuple[str, int]:
     except LimitReached as reached:
         form.validate()
         return _page(form, *chosen, limit=str(reached)), reached.status
-    content, styles = _read_content(), _read_styles()
+    content, styles = read_content(), read_styles()
     is_valid = form.validate_on_submit()
     if not is_valid or content.errors or styles.errors:
         is_too_large = 413 in {content.status, styles.status}
@@ -247,7 +122,7 @@ def _forecast_text(form: StudioForm, width: int, height: int, styles: int) -> st
         effort=Effort(form.effort.data),
         backbone=Backbone(form.backbone.data),
         renditions=COLOR_CHOICES[form.colors.data][1],
-        brush_size=_brush_size(form.brush.data),
+        brush_size=brush_size(form.brush.data),
         animation=True,
     )
     painted = forecast.painted_size(height, width, settings.long_edge_px)
@@ -274,65 +149,8 @@ def _memory_text(peak_bytes: float) -> str:
 
 def _form() -> StudioForm:
     form = StudioForm()
-    _set_sizes(form)
+    set_sizes(form)
     return form
-
-
-def _set_sizes(form: StudioForm) -> None:
-    largest = current_app.config["PIC2PAINT"].max_long_edge_px
-    form.long_edge_px.choices = {
-        str(px): f"{label}, {px} px" for px, label in SIZES_PX.items() if px <= largest
-    }
-    if form.long_edge_px.data is None:
-        form.long_edge_px.data = min(_DEFAULTS.long_edge_px, largest)
-
-
-def _read_content() -> Selection:
-    selection = Selection(is_style=False)
-    file = request.files.get("content_file")
-    value = request.form.get("content", "")
-    if file is not None and file.filename:
-        selection.add_file(file)
-    elif value:
-        selection.add_choice(value)
-    else:
-        selection.errors.append("Choose a photo, or upload one.")
-    return selection
-
-
-def _read_styles() -> Selection:
-    selection = Selection(is_style=True)
-    files = [file for file in request.files.getlist("style_files") if file.filename]
-    values = list(dict.fromkeys(request.form.getlist("styles")))
-    if not files and not values:
-        selection.errors.append("Choose a style picture, or upload one.")
-    elif len(files) + len(values) > MAX_STYLES:
-        selection.errors.append(f"Choose at most {MAX_STYLES} style pictures.")
-    else:
-        for file in files:
-            selection.add_file(file)
-        for value in values:
-            selection.add_choice(value, _shares().get(value, _SHARE))
-        if selection.shares and not any(selection.shares):
-            selection.errors.append("Give at least one style a share above 0.")
-    return selection
-
-
-def _shares() -> dict[str, int]:
-    """How much each chosen style counts, 0 to 100; what is unreadable as if it were not there."""
-    return {
-        value: min(max(request.form.get(f"share:{value}", _SHARE, int), 0), 100)
-        for value in request.form.getlist("styles")
-    }
-
-
-def _smoothness(percent: int | None) -> float:
-    return _DEFAULTS.smoothness if percent is None else percent / 100
-
-
-def _brush_size(steps: int | None) -> float:
-    """The brush size at a place of its slider: equal steps are equal factors."""
-    return float(2.0 ** ((steps or 0) / BRUSH_STEPS))
 
 
 def _place(
@@ -350,7 +168,7 @@ def _place(
                 form_token=token,
                 content_id=content_id,
                 style_links=[
-                    PaintingStyle(position=position, picture_id=style_id, weight=share / _SHARE)
+                    PaintingStyle(position=position, picture_id=style_id, weight=share / SHARE)
                     for position, (style_id, share) in enumerate(shares)
                 ],
                 long_edge_px=form.long_edge_px.data,
@@ -359,8 +177,8 @@ def _place(
                 backbone=form.backbone.data,
                 colors=[kind.value for kind in COLOR_CHOICES[form.colors.data][1]],
                 seed=form.seed.data,
-                brush_size=_brush_size(form.brush.data),
-                smoothness=_smoothness(form.smoothness.data),
+                brush_size=brush_size(form.brush.data),
+                smoothness=smoothness(form.smoothness.data),
                 start=form.start.data,
             )
             database.add(painting)
@@ -368,25 +186,6 @@ def _place(
             for style_id, _ in shares:
                 mark_used(database.get_one(Picture, style_id), is_style=True)
     return painting, is_new
-
-
-def _fill(form: StudioForm, painting: Painting) -> None:
-    form.long_edge_px.data = painting.long_edge_px
-    form.strength.data = round(painting.strength * 100)
-    form.effort.data = painting.effort
-    form.backbone.data = painting.backbone
-    form.seed.data = painting.seed
-    form.brush.data = round(BRUSH_STEPS * math.log2(painting.brush_size))
-    form.smoothness.data = round(painting.smoothness * 100)
-    form.start.data = painting.start
-    form.colors.data = next(
-        (
-            value
-            for value, (_, kinds) in COLOR_CHOICES.items()
-            if [kind.value for kind in kinds] == painting.colors
-        ),
-        "both",
-    )
 
 
 def _page(
@@ -399,7 +198,7 @@ def _page(
     limit: str | None = None,
     shares: Mapping[str, int] | None = None,
 ) -> str:
-    _set_sizes(form)
+    set_sizes(form)
     form.form_token.data = form.form_token.data or secrets.token_urlsafe(16)
     chosen_content = [p for p in [find_picture(content)] if p is not None]
     chosen_styles = [p for p in map(find_picture, styles) if p is not None]
@@ -408,8 +207,8 @@ def _page(
         form=form,
         content=content,
         styles=styles,
-        shares=_shares() if shares is None else shares,
-        share=_SHARE,
+        shares=read_shares() if shares is None else shares,
+        share=SHARE,
         content_errors=content_errors,
         style_errors=style_errors,
         photo_shelf=shelf(is_style=False, selected=chosen_content),

@@ -25,7 +25,7 @@ from transfer.settings import Start
 from webapp.extensions import db
 from webapp.models import Painting, PaintingStyle, Picture, State
 from webapp.samples import pairs, photos, styles
-from webapp.studio import MAX_STYLES
+from webapp.selection import MAX_STYLES
 
 PHOTO = "sample:photo-cat.jpg"
 STYLE = "sample:style-ink.jpg"

@@ -1,6 +1,5 @@
 """A painting from beginning to end: optimization after Gatys, Ecker & Bethge (CVPR 2016)."""
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,16 +15,15 @@ from transfer.animation import Recorder
 from transfer.backbones import compact, vgg19, vgg19_torchvision
 from transfer.backbones.vgg import VggBackbone
 from transfer.checkpoints import Checkpoint, identity_of
+from transfer.descent import Goal, descended
 from transfer.errors import ImageTooSmall, InvalidSetting, MaskCount, MemoryExceeded, StyleMissing
 from transfer.images import fitted_size, resized, to_image, to_tensor
-from transfer.memory import MAX_MEMORY_MIN, Budget, Rung, default_budget, is_exhausted, ladder
-from transfer.optimize import minimize
+from transfer.memory import MAX_MEMORY_MIN, Budget, Rung, default_budget, is_exhausted
 from transfer.progress import Ledger, OnProgress, Progress
 from transfer.regions import Region, regions
 from transfer.renditions import Canvas, begun, canvas
 from transfer.settings import Rendition, Settings
 from transfer.strength import Hold
-from transfer.targets import objective, tiled_objective
 
 __all__ = [
     "OnProgress",
@@ -55,7 +53,6 @@ class Painting:
 
 
 OnRendition = Callable[[Rendition, Image.Image], None]
-OnEvaluation = Callable[[int, float, Tensor], None]
 
 
 class Painter:
@@ -227,91 +224,11 @@ class Painter:
                 done = resumed.evaluations if resumed and number == resumed.step else 0
                 hold = Hold.of(settings, step.backbone, step.long_edge_px, grip)
                 hears = partial(ledger.evaluated, scene, rendition, number, grip)
-                image = self._descended(image, scene, step, settings, hold, hears, done, budget)
+                goal = Goal(self.backbone(step.backbone), scene, step, settings, hold)
+                image = descended(image, goal, hears, done, budget)
                 grip = hold.grip
             ledger.finished(step)
         return scene.shown(image)
-
-    def _descended(
-        self,
-        image: Tensor,
-        scene: Canvas,
-        step: pyramid.Step,
-        settings: Settings,
-        hold: Hold,
-        hears: Callable[[int], OnEvaluation],
-        done: int,
-        budget: Budget,
-    ) -> Tensor:
-        """The image after one step, on the first rung of the ladder that there is memory for.
-
-        Args:
-            image: before it, of any size.
-            scene: what is painted.
-            step: which.
-            settings: of the painting.
-            hold: of the content.
-            hears: what is called after each evaluation, from the number of those done before.
-            done: evaluations of the step before this.
-            budget: of the painting.
-        """
-        backbone = self.backbone(step.backbone)
-        place = (step.height, step.width, image.shape[1])
-        rungs = ladder(step.height, step.width)
-        number = budget.first(step.backbone, *place)
-        while True:
-            rung = rungs[number]
-            way = _Way(image, done, hears(done))
-            try:
-                found = _minimized(image, rung, backbone, scene, step, settings, hold, way)
-                budget.taken(number, rung)
-                return found
-            except (RuntimeError, MemoryError) as error:
-                if number + 1 == len(rungs) or not is_exhausted(error):
-                    raise
-            # Only here, where the error holds nothing of the failed attempt any more.
-            image, done = way.best, way.done
-            budget.failed(rung, step.backbone, *place)
-            number = max(number + 1, budget.first(step.backbone, *place))
-
-
-class _Way:
-    """How far a step has come, for the rung below should this one break."""
-
-    def __init__(self, start: Tensor, done: int, hears: OnEvaluation) -> None:
-        self.best = start
-        self.done = done
-        self._before = done
-        self._loss = math.inf
-        self._hears = hears
-
-    def went(self, evaluation: int, loss: float, image: Tensor) -> None:
-        """After each evaluation."""
-        self.done = self._before + evaluation
-        if loss < self._loss:
-            self.best, self._loss = image, loss
-        self._hears(evaluation, loss, image)
-
-
-def _minimized(
-    image: Tensor,
-    rung: Rung,
-    backbone: VggBackbone,
-    scene: Canvas,
-    step: pyramid.Step,
-    settings: Settings,
-    hold: Hold,
-    way: _Way,
-) -> Tensor:
-    size = step.height, step.width
-    left = step.evaluations - way.done
-    if rung.tile_px is None:
-        loss = objective(backbone, scene, *size, settings, hold)
-    else:
-        loss = tiled_objective(backbone, scene, *size, settings, rung.tile_px, hold)
-    image = resized(image, *size)
-    found = minimize(image, loss, left, way.went, rung.history, is_halved=rung.is_halved)
-    return found.clamp(0.0, 1.0)
 
 
 def paint(

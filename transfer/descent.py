@@ -1,0 +1,97 @@
+"""One step of a painting: an image on its way down, in as much memory as there is."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from transfer.backbones.vgg import VggBackbone
+from transfer.images import resized
+from transfer.memory import Budget, Rung, is_exhausted, ladder
+from transfer.optimize import minimize
+from transfer.pyramid import Step
+from transfer.renditions import Canvas
+from transfer.settings import Settings
+from transfer.strength import Hold
+from transfer.targets import objective, tiled_objective
+
+OnEvaluation = Callable[[int, float, Tensor], None]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a step is after."""
+
+    backbone: VggBackbone
+    scene: Canvas
+    step: Step
+    settings: Settings
+    hold: Hold
+    """Of the content."""
+
+
+def descended(
+    image: Tensor, goal: Goal, hears: Callable[[int], OnEvaluation], done: int, budget: Budget
+) -> Tensor:
+    """The image after the step, on the first rung of the ladder that there is memory for.
+
+    Args:
+        image: before it, of any size.
+        goal: what the step is after.
+        hears: what is called after each evaluation, from the number of those done before.
+        done: evaluations of the step before this.
+        budget: of the painting.
+
+    Raises:
+        RuntimeError, MemoryError: where memory runs out on the last rung.
+    """
+    step = goal.step
+    place = (step.backbone, step.height, step.width, image.shape[1])
+    rungs = ladder(step.height, step.width)
+    number = budget.first(*place)
+    while True:
+        rung = rungs[number]
+        way = _Way(image, done, hears(done))
+        try:
+            found = _minimized(image, rung, goal, way)
+            budget.taken(number, rung)
+            return found
+        except (RuntimeError, MemoryError) as error:
+            if number + 1 == len(rungs) or not is_exhausted(error):
+                raise
+        # Only here, where the error holds nothing of the failed attempt any more.
+        image, done = way.best, way.done
+        budget.failed(rung, *place)
+        number = max(number + 1, budget.first(*place))
+
+
+def _minimized(image: Tensor, rung: Rung, goal: Goal, way: "_Way") -> Tensor:
+    size = goal.step.height, goal.step.width
+    left = goal.step.evaluations - way.done
+    about = goal.backbone, goal.scene, *size, goal.settings
+    if rung.tile_px is None:
+        loss = objective(*about, goal.hold)
+    else:
+        loss = tiled_objective(*about, rung.tile_px, goal.hold)
+    image = resized(image, *size)
+    found = minimize(image, loss, left, way.went, rung.history, is_halved=rung.is_halved)
+    return found.clamp(0.0, 1.0)
+
+
+class _Way:
+    """How far a step has come, for the rung below should this one break."""
+
+    def __init__(self, start: Tensor, done: int, hears: OnEvaluation) -> None:
+        self.best = start
+        self.done = done
+        self._before = done
+        self._loss = math.inf
+        self._hears = hears
+
+    def went(self, evaluation: int, loss: float, image: Tensor) -> None:
+        """After each evaluation."""
+        self.done = self._before + evaluation
+        if loss < self._loss:
+            self.best, self._loss = image, loss
+        self._hears(evaluation, loss, image)

@@ -6,6 +6,7 @@
 import argparse
 import io
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -49,7 +50,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do as the arguments say; 0 when it is done, 2 when something is wrong."""
+    """Do as the arguments say; 0 when it is done, 2 when something is wrong, 130 on Ctrl-C."""
     words = sys.argv[1:] if arguments is None else arguments
     try:
         if words and words[0] == _BACKBONES:
@@ -59,6 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TransferError as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 128 + signal.SIGINT
     return 0
 
 
@@ -90,9 +94,11 @@ def _run(options: argparse.Namespace) -> None:
         _save(painting.renditions[rendition], path)
     if painting.animation is not None:
         _write(painting.animation, options.animation)
+    tile_px = painting.memory.tile_px
+    in_parts = tile_px is not None and tile_px < settings.long_edge_px
     print(
         f"{painting.evaluations} evaluations of {' and '.join(painting.backbones)}"
-        f" in {painting.seconds:.1f} s",
+        f" in {painting.seconds:.1f} s{f', in parts of {tile_px} px' * in_parts}",
         file=sys.stderr,
     )
 

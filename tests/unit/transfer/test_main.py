@@ -1,4 +1,5 @@
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,21 @@ def test_paints_and_says_how_far_it_is(pictures: list[str], tmp_path: Path) -> N
     assert written == {"out.png", "out-luminance.png"}
     with Image.open(tmp_path / "out.png") as image:
         assert image.size == (64, 48)
+
+
+def test_ctrl_c_stops_it_with_a_word(pictures: list[str], tmp_path: Path) -> None:
+    output = tmp_path / "out.png"
+    arguments = [sys.executable, "-u", "-m", "transfer", *pictures, "-o", str(output)]
+    with subprocess.Popen([*arguments, "--effort", "fine"], stderr=subprocess.PIPE) as painting:
+        assert painting.stderr is not None
+        assert b"%" in painting.stderr.readline(), "it says how far it is once it paints"
+        painting.send_signal(signal.SIGINT)
+        rest = painting.stderr.read()
+
+    assert painting.returncode == 130
+    assert rest.endswith(b"Stopped.\n")
+    assert b"Traceback" not in rest
+    assert not output.exists()
 
 
 def test_every_control_reaches_the_painting(pictures: list[str], tmp_path: Path) -> None:

@@ -18,7 +18,14 @@ from transfer.checkpoints import Checkpoint, identity_of
 from transfer.descent import Goal, descended
 from transfer.errors import ImageTooSmall, InvalidSetting, MaskCount, MemoryExceeded, StyleMissing
 from transfer.images import fitted_size, resized, to_image, to_tensor
-from transfer.memory import MAX_MEMORY_MIN, Budget, Rung, default_budget, is_exhausted
+from transfer.memory import (
+    MAX_MEMORY_MIN,
+    Budget,
+    Rung,
+    default_budget,
+    is_exhausted,
+    map_large_blocks,
+)
 from transfer.progress import Ledger, OnProgress, Progress
 from transfer.regions import Region, regions
 from transfer.renditions import Canvas, begun, canvas
@@ -85,6 +92,8 @@ class Painter:
             wanted = f"at least {MAX_MEMORY_MIN / 1e9:g} GB"
             raise InvalidSetting("max memory", wanted, f"{max_memory / 1e9:g} GB")
         self._max_memory = max_memory
+        if max_memory is not None:
+            map_large_blocks()
         if threads > 0:
             torch.set_num_threads(threads)
         self._loaders = _LOADERS | {

@@ -144,11 +144,12 @@ def free_cache(device: torch.device) -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def _map_large_blocks() -> None:
+def map_large_blocks() -> None:
     """From now on, have every block of a megabyte or more given back as soon as it is freed.
 
     glibc lets blocks of up to 32 MB share one heap, of which holes count against the limit of a
-    process for good. Mapping each costs time, so not before it has to be.
+    process for good. Mapping each costs time, so for processes with a limit only; and from their
+    beginning, since what is mapped cannot use holes that are there already.
     """
     with suppress(OSError, TypeError, AttributeError):
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20)
@@ -190,7 +191,6 @@ class Budget:
     def failed(self, rung: Rung, backbone: str, height: int, width: int, channels: int) -> None:
         """There was no memory for this rung: later steps need not try."""
         free_cache(self._device)
-        _map_large_blocks()
         needed = rung.bytes(backbone, height, width, channels)
         self._total = min(self._total, self._held() + needed - 1)
 

@@ -62,7 +62,7 @@ class Hold:
     section 17.3), by which the goal is met without a steeper power.
 
     Args:
-        weight: of the content where its loss is the goal.
+        weight: of the content where its loss is the goal, before anything is learned.
         goal: the loss to be held; of no effect if the steepness is 1.
         steepness: p.
         grip: what steps before this have found the weight to be, relative to the usual one.
@@ -71,7 +71,7 @@ class Hold:
     def __init__(
         self, weight: float, goal: float = 1.0, steepness: int = 1, grip: float = 1.0
     ) -> None:
-        self._weight = weight
+        self._weight = grip * weight
         self._goal = goal
         self._steepness = steepness
         self._grip = grip
@@ -85,13 +85,11 @@ class Hold:
             return cls(weight)
         distance = content_distance(settings.strength)
         goal = seen_distance(distance, backbone, long_edge_px)
-        return cls(grip * usual_weight(distance, backbone), goal, _STEEPNESS, grip)
+        return cls(usual_weight(distance, backbone), goal, _STEEPNESS, grip)
 
     def __call__(self, loss: Tensor) -> Tensor:
         """What the content adds to the loss of the painting."""
         self._last = loss.detach()
-        if self._steepness == 1:
-            return self._weight * loss
         held = (loss / self._goal).pow(self._steepness)
         return self._weight * self._goal / self._steepness * held
 
@@ -100,6 +98,7 @@ class Hold:
         """For the next step, from where the image has come to in this one."""
         if self._last is None:
             return self._grip
+        # 1 for a fixed weight.
         pull = (float(self._last) / self._goal) ** (self._steepness - 1)
         lowest, highest = _GRIPS
-        return min(max(self._grip * pull, lowest), highest) if self._steepness > 1 else self._grip
+        return min(max(self._grip * pull, lowest), highest)

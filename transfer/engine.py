@@ -24,7 +24,6 @@ from transfer.memory import (
     Rung,
     default_budget,
     is_exhausted,
-    map_large_blocks,
 )
 from transfer.progress import Ledger, OnProgress, Progress
 from transfer.regions import Region, regions
@@ -92,8 +91,6 @@ class Painter:
             wanted = f"at least {MAX_MEMORY_MIN / 1e9:g} GB"
             raise InvalidSetting("max memory", wanted, f"{max_memory / 1e9:g} GB")
         self._max_memory = max_memory
-        if max_memory is not None:
-            map_large_blocks()
         if threads > 0:
             torch.set_num_threads(threads)
         self._loaders = _LOADERS | {

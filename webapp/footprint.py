@@ -1,6 +1,5 @@
 """The most memory that this process held, from a moment on: Linux tells, others do not."""
 
-import ctypes
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,10 +12,6 @@ _PEAK = "VmHWM:"
 
 def forget_peak() -> None:
     """Count from now on; where that cannot be, the peak stays that of the whole process."""
-    with suppress(OSError, AttributeError):
-        # glibc keeps what is freed: after a painting of 448 px, one of 128 px seemed to take
-        # 874 MB, and after this 537. There is no such function in other C libraries.
-        ctypes.CDLL(None).malloc_trim(0)
     with suppress(OSError):
         _CLEAR_REFS.write_text(_FORGET_PEAK)
 

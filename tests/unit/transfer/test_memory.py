@@ -147,8 +147,10 @@ from PIL import Image
 from transfer import Effort, Expert, Settings
 from transfer.engine import Painter
 from transfer.errors import MemoryExceeded
+from transfer.memory import map_large_blocks
 from transfer.settings import Backbone
 
+map_large_blocks()
 content, style, room = sys.argv[1:]
 painter = Painter("cpu", threads=1, max_memory=10**12)
 painter.backbone("compact")

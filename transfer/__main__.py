@@ -76,7 +76,7 @@ def _run(options: argparse.Namespace) -> None:
     # How long threads spin for each other before they sleep (docs/engine.md); read as torch loads.
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     # Only now that the arguments are known to be good: importing torch takes seconds.
-    from transfer.engine import Painter
+    from transfer.engine import Painter, Proof
     from transfer.images import read_image, read_mask
     from transfer.memory import map_large_blocks
 
@@ -85,12 +85,13 @@ def _run(options: argparse.Namespace) -> None:
     content = read_image(options.content)
     styles = [read_image(path) for path in options.styles]
     masks = [None if path == _EVERYWHERE else read_mask(path) for path in options.mask]
+    proof = None if options.proof is None else Proof(read_image(options.proof))
     painter = Painter(options.device, options.threads, options.weights_dir, max_memory)
     if settings.backbone is Backbone.VGG19_TORCHVISION:
         _download(options.weights_dir)
     line = _ProgressLine()
     try:
-        painting = painter.paint(content, styles, settings, line.show, masks=masks)
+        painting = painter.paint(content, styles, settings, line.show, masks=masks, proof=proof)
     finally:
         line.end()
     for rendition, path in outputs.items():
@@ -124,6 +125,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PICTURE",
         help="where a style goes: white here, black not, gray in part; in the photo's shape;"
         f" once per style, in their order, {_EVERYWHERE} for no mask",
+    )
+    add(
+        "--from",
+        type=Path,
+        metavar="PAINTING",
+        dest="proof",
+        help="go on from an earlier painting of the photo, larger or for longer",
     )
     add("--animation", type=Path, metavar="FILE.webp", help="the way there, as an animated WebP")
     add_settings(parser)

@@ -1,22 +1,22 @@
 """One step of a painting: an image on its way down, in as much memory as there is."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from transfer.backbones.vgg import VggBackbone
+from transfer.gamut import in_gamut
 from transfer.images import resized
 from transfer.memory import Budget, Rung, is_exhausted, ladder
-from transfer.optimize import minimize
+from transfer.optimize import Evaluated, Memory, minimize
 from transfer.pyramid import Step
 from transfer.renditions import Canvas
 from transfer.settings import Settings
 from transfer.strength import Hold
 from transfer.targets import objective, tiled_objective
 
-OnEvaluation = Callable[[int, float, Tensor], None]
+OnEvaluation = Callable[[Evaluated], None]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,12 @@ class Goal:
 
 
 def descended(
-    image: Tensor, goal: Goal, hears: Callable[[int], OnEvaluation], done: int, budget: Budget
+    image: Tensor,
+    goal: Goal,
+    hears: Callable[[int], OnEvaluation],
+    budget: Budget,
+    done: int = 0,
+    memory: Memory | None = None,
 ) -> Tensor:
     """The image after the step, on the first rung of the ladder that there is memory for.
 
@@ -40,8 +45,9 @@ def descended(
         image: before it, of any size.
         goal: what the step is after.
         hears: what is called after each evaluation, from the number of those done before.
-        done: evaluations of the step before this.
         budget: of the painting.
+        done: evaluations of the step before this.
+        memory: of the optimizer, where it stood at this image.
 
     Raises:
         RuntimeError, MemoryError: where memory runs out on the last rung.
@@ -54,19 +60,19 @@ def descended(
         rung = rungs[number]
         way = _Way(image, done, hears(done))
         try:
-            found = _minimized(image, rung, goal, way)
+            found = _minimized(image, rung, goal, way, memory)
             budget.taken(number, rung)
             return found
         except (RuntimeError, MemoryError) as error:
             if number + 1 == len(rungs) or not is_exhausted(error):
                 raise
         # Only here, where the error holds nothing of the failed attempt any more.
-        image, done = way.best, way.done
+        image, done, memory = way.best, way.done, None
         budget.failed(rung, *place)
         number = max(number + 1, budget.first(*place))
 
 
-def _minimized(image: Tensor, rung: Rung, goal: Goal, way: "_Way") -> Tensor:
+def _minimized(image: Tensor, rung: Rung, goal: Goal, way: "_Way", memory: Memory | None) -> Tensor:
     size = goal.step.height, goal.step.width
     left = goal.step.evaluations - way.done
     about = goal.backbone, goal.scene, *size, goal.settings
@@ -75,7 +81,9 @@ def _minimized(image: Tensor, rung: Rung, goal: Goal, way: "_Way") -> Tensor:
     else:
         loss = tiled_objective(*about, rung.tile_px, goal.hold)
     image = resized(image, *size)
-    found = minimize(image, loss, left, way.went, rung.history, is_halved=rung.is_halved)
+    found = minimize(
+        image, in_gamut(loss), left, way.went, rung.history, is_halved=True, memory=memory
+    )
     return found.clamp(0.0, 1.0)
 
 
@@ -86,12 +94,10 @@ class _Way:
         self.best = start
         self.done = done
         self._before = done
-        self._loss = math.inf
         self._hears = hears
 
-    def went(self, evaluation: int, loss: float, image: Tensor) -> None:
+    def went(self, found: Evaluated) -> None:
         """After each evaluation."""
-        self.done = self._before + evaluation
-        if loss < self._loss:
-            self.best, self._loss = image, loss
-        self._hears(evaluation, loss, image)
+        self.done = self._before + found.number
+        self.best = found.best
+        self._hears(found)

@@ -100,6 +100,19 @@ class CheckpointUnusable(TransferError):
         super().__init__(f"The checkpoint cannot be used: {reason}. Paint from the beginning.")
 
 
+class ProofUnusable(TransferError):
+    """An earlier painting has another shape than the photo."""
+
+    def __init__(self, wanted: tuple[int, int], got: tuple[int, int]) -> None:
+        self.wanted = wanted
+        """Height and width."""
+        self.got = got
+        super().__init__(
+            f"The earlier painting must have the shape of the photo, {wanted[1]} x {wanted[0]} px "
+            f"at its size, not {got[1]} x {got[0]} px. Paint from the beginning."
+        )
+
+
 class DeviceUnreadable(TransferError):
     """What was kept about a device's speed is damaged, or of another version."""
 

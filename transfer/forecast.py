@@ -119,7 +119,15 @@ class Forecast:
     """Memory of the whole process, or of the device where it has its own."""
 
 
-def work(settings: Settings, height: int, width: int, *, styles: int = 1, masks: int = 0) -> Work:
+def work(
+    settings: Settings,
+    height: int,
+    width: int,
+    *,
+    styles: int = 1,
+    masks: int = 0,
+    proof_px: int | None = None,
+) -> Work:
     """What painting a picture of this size asks for.
 
     Args:
@@ -128,9 +136,10 @@ def work(settings: Settings, height: int, width: int, *, styles: int = 1, masks:
         width: of the painting, px.
         styles: how many there are, those of weight 0 left out.
         masks: how many of them have one.
+        proof_px: long edge of the earlier painting that it goes on from, if it does.
     """
     regions = styles if masks else 1
-    plans = pyramid.plans(settings, height, width)
+    plans = pyramid.plans(settings, height, width, proof_px)
     steps = [step for plan in plans.values() for step in plan]
     seen = {"compact": 0.0, "vgg19": 0.0}
     peak = {"compact": 0.0, "vgg19": 0.0}
@@ -166,10 +175,12 @@ def forecast(
     *,
     styles: int = 1,
     masks: int = 0,
+    proof_px: int | None = None,
     device: Device | None = None,
 ) -> Forecast:
     """What painting a picture of this size is expected to take; see `work` for the arguments."""
-    return expected(work(settings, height, width, styles=styles, masks=masks), device or Device())
+    asked = work(settings, height, width, styles=styles, masks=masks, proof_px=proof_px)
+    return expected(asked, device or Device())
 
 
 def expected(asked: Work, device: Device) -> Forecast:

@@ -1,6 +1,7 @@
 """What L-BFGS remembers of a step: a vector as large as the image, whole or in half the room."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -13,6 +14,10 @@ _CHUNK = 1 << 20
 class Remembered(Protocol):
     """A vector of which only two things are asked."""
 
+    values: Tensor
+    scale: Tensor
+    """The vector is `values`, flattened or not, times this."""
+
     def dot(self, other: Tensor) -> Tensor:
         """Its product with another vector of its shape, shape ()."""
 
@@ -23,45 +28,69 @@ class Remembered(Protocol):
 class Exact:
     """As it came, without a copy."""
 
-    def __init__(self, vector: Tensor) -> None:
-        self._vector = vector
+    def __init__(self, values: Tensor) -> None:
+        self.values = values
+        self.scale = values.new_ones(())
 
     def dot(self, other: Tensor) -> Tensor:
         """See `Remembered`."""
-        return torch.dot(self._vector.flatten(), other.flatten())
+        return torch.dot(self.values.flatten(), other.flatten())
 
     def add_to(self, result: Tensor, factor: Tensor, sign: float) -> None:
         """See `Remembered`."""
-        result.addcmul_(self._vector, factor, value=sign)
+        result.addcmul_(self.values, factor, value=sign)
 
 
 class Halved:
     """In half precision relative to its largest value: gradients are smaller than that can hold.
 
     Rounded to 11 binary digits.
+
+    Args:
+        values: relative to the largest, float16, shape (N,).
+        scale: the largest, shape ().
     """
 
-    def __init__(self, vector: Tensor) -> None:
+    def __init__(self, values: Tensor, scale: Tensor) -> None:
+        self.values = values
+        self.scale = scale
+
+    @classmethod
+    def of(cls, vector: Tensor) -> "Halved":
+        """Rounded from a vector of any shape."""
         flat = vector.flatten()
-        self._scale = torch.maximum(flat.max(), -flat.min()).clamp_min(torch.finfo(flat.dtype).tiny)
-        self._values = torch.empty(flat.shape, dtype=torch.float16, device=flat.device)
+        scale = torch.maximum(flat.max(), -flat.min()).clamp_min(torch.finfo(flat.dtype).tiny)
+        values = torch.empty(flat.shape, dtype=torch.float16, device=flat.device)
         for chunk in _chunks(flat):
-            self._values[chunk] = flat[chunk] / self._scale
+            values[chunk] = flat[chunk] / scale
+        return cls(values, scale)
 
     def dot(self, other: Tensor) -> Tensor:
         """See `Remembered`."""
         flat = other.flatten()
         total = torch.zeros((), dtype=torch.float64, device=flat.device)
         for chunk in _chunks(flat):
-            total += torch.dot(self._values[chunk].to(flat.dtype), flat[chunk])
-        return (total * self._scale).to(flat.dtype)
+            total += torch.dot(self.values[chunk].to(flat.dtype), flat[chunk])
+        return (total * self.scale).to(flat.dtype)
 
     def add_to(self, result: Tensor, factor: Tensor, sign: float) -> None:
         """See `Remembered`."""
         flat = result.view(-1)
-        factor = factor * self._scale
+        factor = factor * self.scale
         for chunk in _chunks(flat):
-            flat[chunk].addcmul_(self._values[chunk].to(flat.dtype), factor, value=sign)
+            flat[chunk].addcmul_(self.values[chunk].to(flat.dtype), factor, value=sign)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A step, and how the gradient changed along it."""
+
+    step: Remembered
+    change: Remembered
+    inverse: Tensor
+    """1 / (step * change), shape ()."""
+    square: Tensor
+    """change * change, shape ()."""
 
 
 def _chunks(flat: Tensor) -> Iterator[slice]:

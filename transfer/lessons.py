@@ -9,7 +9,7 @@ from torch import Tensor
 from transfer.backbones.vgg import CONTENT_LAYER, STYLE_LAYERS, VggBackbone
 from transfer.images import read_image, resized, to_tensor
 from transfer.losses import StyleTarget, roughness, style_loss
-from transfer.optimize import minimize
+from transfer.optimize import Evaluated, minimize
 from transfer.statistics import statistics
 
 _RECOLORED = 0.3
@@ -101,9 +101,9 @@ def painted_crops(backbone: VggBackbone, pair: Tensor, generator: torch.Generato
 
     shown = []
 
-    def keep(evaluation: int, _loss: float, image: Tensor) -> None:
-        if evaluation % _SHOWN_EVERY == 0:
-            shown.append(image.clamp(0.0, 1.0))
+    def keep(found: Evaluated) -> None:
+        if found.number % _SHOWN_EVERY == 0:
+            shown.append(found.image.clamp(0.0, 1.0))
 
     start = _recolored(pair)[:1]
     start = start + 0.02 * torch.randn(start.shape, generator=generator)

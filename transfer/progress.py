@@ -10,6 +10,7 @@ from transfer import pyramid
 from transfer.animation import Recorder
 from transfer.checkpoints import Checkpoint
 from transfer.images import fitted_size, resized, to_image
+from transfer.optimize import Evaluated
 from transfer.renditions import Canvas
 from transfer.settings import Rendition
 
@@ -27,7 +28,8 @@ class Progress:
     """Size of the image at the moment: coarse to fine."""
     loss: float
     _render: Callable[[int], Image.Image] = field(repr=False, compare=False)
-    _checkpoint: Callable[[], Checkpoint] = field(repr=False, compare=False)
+    standing: Callable[[], Checkpoint] = field(repr=False, compare=False)
+    """Where the painting stands, for `checkpoint`."""
 
     def preview(self, long_edge_px: int) -> Image.Image:
         """The image as it is now; made only when asked for, while the callback runs or after."""
@@ -35,7 +37,7 @@ class Progress:
 
     def checkpoint(self) -> bytes:
         """What `paint` needs to go on from here, in this process or another."""
-        return self._checkpoint().to_bytes()
+        return self.standing().to_bytes()
 
 
 OnProgress = Callable[[Progress], None]
@@ -68,7 +70,7 @@ class Ledger:
 
     def evaluated(
         self, scene: Canvas, rendition: int, number: int, grip: float, done: int
-    ) -> Callable[[int, float, Tensor], None]:
+    ) -> Callable[[Evaluated], None]:
         """What `minimize` calls after each evaluation of a step.
 
         Args:
@@ -80,20 +82,14 @@ class Ledger:
         """
         name, steps = self._plans[rendition]
         step = steps[number]
-        best: tuple[float, Tensor] | None = None
 
-        def on_evaluation(evaluation: int, loss: float, image: Tensor) -> None:
-            nonlocal best
+        def on_evaluation(found: Evaluated) -> None:
             self.done += 1
-            evaluation += done
-            # Gone on from, an image that overshot would cost evaluations to mend.
-            if best is None or loss < best[0]:
-                best = loss, image
-            kept = best[1]
+            evaluation = found.number + done
             if self._recorder is not None and rendition == 0:
                 self._recorder.offer(
                     self._passed + evaluation,
-                    lambda height, width: _shown(scene, kept, height, width),
+                    lambda height, width: _shown(scene, found.best, height, width),
                 )
             spent = self._spent + evaluation * step.evaluation_cost
             self._tell(
@@ -103,22 +99,26 @@ class Ledger:
                     evaluations=self._evaluations,
                     rendition=name,
                     long_edge_px=step.long_edge_px,
-                    loss=loss,
-                    _render=lambda edge: _preview(scene, image, edge),
-                    _checkpoint=lambda: Checkpoint(
-                        self._identity,
-                        rendition,
-                        number,
-                        evaluation,
-                        kept,
-                        dict(self._renditions),
-                        {} if self._recorder is None else self._recorder.frames,
-                        grip,
+                    loss=found.loss,
+                    _render=lambda edge: _preview(scene, found.image, edge),
+                    standing=lambda: Checkpoint.at(
+                        found,
+                        done,
+                        identity=self._identity,
+                        rendition=rendition,
+                        step=number,
+                        finished=dict(self._renditions),
+                        frames={} if self._recorder is None else self._recorder.frames,
+                        grip=grip,
                     ),
                 )
             )
 
         return on_evaluation
+
+    def standing(self) -> Checkpoint | None:
+        """After the last evaluation; None if there was none yet."""
+        return None if self._last is None else self._last.standing()
 
     def finished(self, step: pyramid.Step) -> None:
         """Count the step as a whole, even if it converged early."""

@@ -26,6 +26,9 @@ _PAINTING |= {(effort, "vgg19-torchvision"): _PAINTING[effort, "vgg19"] for effo
 _FINISHING = (12, 12, 10, 4)
 """Evaluations of vgg19 after compact has painted, by number of scales - 1."""
 
+_MORE = 24
+"""Evaluations that are worth asking for once more."""
+
 _RETOUCHING = {Effort.DRAFT: 16, Effort.STANDARD: 16, Effort.FINE: 16}
 
 # Time of one evaluation per pixel, relative to compact: measured at 512 px on a CPU
@@ -82,12 +85,35 @@ def retouching(settings: Settings, height: int, width: int) -> tuple[Step, ...]:
     return _scaled((Step(backbone, height, width, _RETOUCHING[settings.effort]),), factor)
 
 
-def plans(settings: Settings, height: int, width: int) -> dict[Rendition, tuple[Step, ...]]:
-    """All steps of all renditions, for a picture of this size, in painting order."""
-    return {
-        rendition: (painting if number == 0 else retouching)(settings, height, width)
-        for number, rendition in enumerate(settings.renditions)
-    }
+def printing(settings: Settings, height: int, width: int, proof_px: int) -> tuple[Step, ...]:
+    """The steps of a first rendition that goes on from an earlier painting.
+
+    Those at sizes larger than it; if it is as large, the last step once more, and longer.
+    """
+    steps = _as_effort_says(settings, height, width)
+    larger = tuple(step for step in steps if step.long_edge_px > proof_px)
+    if not larger:
+        larger = (replace(steps[-1], evaluations=max(_MORE, steps[-1].evaluations)),)
+    return _scaled(larger, _factor(settings, steps))
+
+
+def plans(
+    settings: Settings, height: int, width: int, proof_px: int | None = None
+) -> dict[Rendition, tuple[Step, ...]]:
+    """All steps of all renditions, in painting order.
+
+    Args:
+        settings: of the painting.
+        height: of the painting, px.
+        width: of the painting, px.
+        proof_px: long edge of an earlier painting that this one goes on from; None: of nothing.
+    """
+    first, *later = settings.renditions
+    if proof_px is None:
+        steps = painting(settings, height, width)
+    else:
+        steps = printing(settings, height, width, proof_px)
+    return {first: steps} | {rendition: retouching(settings, height, width) for rendition in later}
 
 
 def _as_effort_says(settings: Settings, height: int, width: int) -> tuple[Step, ...]:

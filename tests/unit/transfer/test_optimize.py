@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from transfer.optimize import minimize
+from transfer.optimize import Evaluated, minimize
 
 
 def quadratic(condition: float) -> tuple[Tensor, Tensor]:
@@ -54,9 +54,7 @@ def test_counts_evaluations_and_reports_each() -> None:
         calls.append(1)
         return image.square().square().sum()
 
-    minimize(
-        torch.ones(3), objective, 7, lambda evaluation, loss, _: reports.append((evaluation, loss))
-    )
+    minimize(torch.ones(3), objective, 7, lambda found: reports.append((found.number, found.loss)))
 
     assert len(calls) == 7
     assert [evaluation for evaluation, _ in reports] == [1, 2, 3, 4, 5, 6, 7]
@@ -71,7 +69,7 @@ def test_returns_the_best_image_and_leaves_the_start_alone() -> None:
         start,
         lambda image: (torch.cosh(3 * image) - 1).sum(),
         30,
-        lambda _, loss, image: seen.append((loss, image)),
+        lambda found: seen.append((found.loss, found.image)),
     )
 
     assert torch.equal(start, torch.full((4,), 2.0))
@@ -94,7 +92,7 @@ def test_stops_where_the_gradient_vanishes() -> None:
         torch.zeros(3),
         lambda image: (image * 0.0).sum(),
         20,
-        lambda evaluation, *_: calls.append(evaluation),
+        lambda found: calls.append(found.number),
     )
 
     assert calls == [1]
@@ -107,3 +105,25 @@ def test_what_the_callback_raises_passes_through() -> None:
 
     with pytest.raises(KeyError, match="stop"):
         minimize(torch.ones(3), lambda image: image.square().sum(), 5, stop)
+
+
+@pytest.mark.parametrize("is_halved", [True, False])
+@pytest.mark.parametrize("stop", [1, 2, 9, 20])
+def test_goes_on_as_if_it_had_not_stopped(stop: int, is_halved: bool) -> None:
+    """Also after a step that overshot (of the bumps, some do)."""
+
+    def bumps(image: Tensor) -> Tensor:
+        return (torch.cosh(4 * image) + 1.0 + (9 * image * image.roll(1)).sin()).sum()
+
+    seen: list[Evaluated] = []
+    start = torch.linspace(-2, 2, 30)
+    whole = minimize(start, bumps, 40, seen.append, 6, is_halved=is_halved)
+    at = seen[stop - 1]
+
+    found = minimize(
+        at.image, bumps, 41 - stop, seen.append, 6, is_halved=is_halved, memory=at.memory
+    )
+
+    assert any(one.memory.best is not None for one in seen)
+    assert torch.equal(found, whole)
+    assert [one.loss for one in seen[40:]] == [one.loss for one in seen[stop - 1 : 40]]

@@ -1,0 +1,185 @@
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from transfer.engine import Painter, Proof
+from transfer.errors import (
+    Cancelled,
+    CheckpointUnusable,
+    InvalidSetting,
+    ProofUnusable,
+    TransferError,
+)
+from transfer.progress import Progress
+from transfer.settings import Backbone, Expert, Rendition, Settings
+
+SMALL = Settings(long_edge_px=80, backbone=Backbone.COMPACT, expert=Expert(evaluations=24))
+LARGE = replace(SMALL, long_edge_px=160)
+
+
+@pytest.fixture
+def proof(painter: Painter, content: Image.Image, style: Image.Image) -> Proof:
+    states: list[bytes] = []
+    painted = painter.paint(content, [style], SMALL, on_state=states.append)
+    (state,) = states
+    return Proof(painted.renditions[Rendition.STYLED], state)
+
+
+def difference(one: Image.Image, other: Image.Image) -> float:
+    left, right = (np.asarray(image, dtype=float) / 255 for image in (one, other))
+    return float(np.abs(left - right).mean())
+
+
+def test_more_goes_on_as_if_it_had_not_stopped(
+    painter: Painter, content: Image.Image, style: Image.Image
+) -> None:
+    """A painting of one scale, in two goes and in one."""
+    losses: list[float] = []
+    states: list[bytes] = []
+
+    def listen(progress: Progress) -> None:
+        losses.append(progress.loss)
+
+    first = painter.paint(content, [style], SMALL, listen, on_state=states.append)
+    proof = Proof(first.renditions[Rendition.STYLED], states[0])
+    painter.paint(content, [style], SMALL, listen, proof=proof)
+    in_two = losses.copy()
+    losses.clear()
+    once = replace(SMALL, expert=Expert(evaluations=47))
+    painter.paint(content, [style], once, listen)
+
+    # The last evaluation of the first is the first of the second.
+    assert in_two[23] == in_two[24]
+    assert in_two[:24] + in_two[25:] == losses
+
+
+def test_without_its_state_more_goes_on_from_the_image(
+    painter: Painter, proof: Proof, content: Image.Image, style: Image.Image
+) -> None:
+    losses: list[float] = []
+    painted = painter.paint(
+        content,
+        [style],
+        SMALL,
+        lambda progress: losses.append(progress.loss),
+        proof=Proof(proof.image),
+    )
+
+    assert losses[-1] < losses[0]
+    assert difference(painted.renditions[Rendition.STYLED], proof.image) < 0.1
+
+
+def test_larger_keeps_the_composition_and_paints_only_what_is_larger(
+    painter: Painter, proof: Proof, content: Image.Image, style: Image.Image
+) -> None:
+    sizes: list[int] = []
+    large = painter.paint(
+        content,
+        [style],
+        LARGE,
+        lambda progress: sizes.append(progress.long_edge_px),
+        proof=Proof(proof.image),
+    ).renditions[Rendition.STYLED]
+
+    assert set(sizes) == {160}
+    assert large.size == (160, 120)
+    # Photo and painting are 0.2 apart.
+    assert difference(large.resize((80, 60), Image.Resampling.LANCZOS), proof.image) < 0.08
+
+
+def test_the_state_is_of_no_use_at_a_larger_size(
+    painter: Painter, proof: Proof, content: Image.Image, style: Image.Image
+) -> None:
+    with pytest.raises(CheckpointUnusable, match="other pictures or settings"):
+        painter.paint(content, [style], LARGE, proof=proof)
+
+
+def test_all_renditions_go_on(
+    painter: Painter, proof: Proof, content: Image.Image, style: Image.Image
+) -> None:
+    settings = replace(SMALL, renditions=tuple(Rendition))
+    painted = painter.paint(content, [style], settings, proof=Proof(proof.image))
+
+    assert set(painted.renditions) == set(Rendition)
+    for one, other in pairwise(painted.renditions.values()):
+        assert difference(one, other) > 0.01
+
+
+@pytest.mark.parametrize("first", [Rendition.HISTOGRAM, Rendition.LUMINANCE])
+def test_a_rendition_in_the_photos_colors_can_be_gone_on_from(
+    painter: Painter, content: Image.Image, style: Image.Image, first: Rendition
+) -> None:
+    settings = replace(SMALL, renditions=(first,))
+    states: list[bytes] = []
+    image = painter.paint(content, [style], settings, on_state=states.append).renditions[first]
+
+    for proof in (Proof(image), Proof(image, states[0])):
+        painted = painter.paint(content, [style], settings, proof=proof)
+        assert 0.0 < difference(painted.renditions[first], image) < 0.1
+
+
+def test_an_interrupted_print_goes_on_with_its_own_proof_only(
+    painter: Painter, proof: Proof, content: Image.Image, style: Image.Image
+) -> None:
+    taken: list[bytes] = []
+
+    def stop(progress: Progress) -> None:
+        if progress.fraction > 0.5:
+            taken.append(progress.checkpoint())
+            raise Cancelled("enough")
+
+    image = Proof(proof.image)
+    whole = painter.paint(content, [style], LARGE, proof=image)
+    with pytest.raises(Cancelled):
+        painter.paint(content, [style], LARGE, stop, proof=image)
+    rest = painter.paint(content, [style], LARGE, proof=image, checkpoint=taken[0])
+
+    assert rest.renditions == whole.renditions
+    for other in (None, Proof(content)):
+        with pytest.raises(CheckpointUnusable, match="other pictures or settings"):
+            painter.paint(content, [style], LARGE, proof=other, checkpoint=taken[0])
+
+
+@pytest.mark.parametrize(
+    ("size", "settings", "error", "words"),
+    [
+        ((80, 80), SMALL, ProofUnusable, "80 x 60 px at its size, not 80 x 80 px"),
+        ((60, 80), SMALL, ProofUnusable, "60 x 80 px"),
+        ((160, 120), SMALL, InvalidSetting, "at least the 160 px of the earlier painting"),
+    ],
+)
+def test_a_proof_that_does_not_fit_is_refused(
+    painter: Painter,
+    content: Image.Image,
+    style: Image.Image,
+    size: tuple[int, int],
+    settings: Settings,
+    error: type[TransferError],
+    words: str,
+) -> None:
+    with pytest.raises(error, match=words):
+        painter.paint(content, [style], settings, proof=Proof(Image.new("RGB", size)))
+
+
+def test_another_settings_state_is_refused(
+    painter: Painter, proof: Proof, content: Image.Image, style: Image.Image
+) -> None:
+    with pytest.raises(CheckpointUnusable, match="other pictures or settings"):
+        painter.paint(content, [style], replace(SMALL, strength=0.9), proof=proof)
+
+
+def test_the_state_is_told_before_the_rendition_and_only_of_the_first(
+    painter: Painter, content: Image.Image, style: Image.Image
+) -> None:
+    told: list[str] = []
+    painter.paint(
+        content,
+        [style],
+        replace(SMALL, renditions=(Rendition.STYLED, Rendition.HISTOGRAM)),
+        on_rendition=lambda kind, _: told.append(kind.value),
+        on_state=lambda _: told.append("state"),
+    )
+    assert told == ["state", "styled", "histogram"]

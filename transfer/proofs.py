@@ -1,0 +1,89 @@
+"""Going on from an earlier painting: for longer at its size, or at a larger one for print."""
+
+import hashlib
+from dataclasses import dataclass
+
+from PIL import Image
+from torch import Tensor
+
+from transfer.checkpoints import Checkpoint
+from transfer.color import luminance
+from transfer.errors import InvalidSetting, ProofUnusable
+from transfer.images import fitted_size, resized, to_tensor
+from transfer.settings import Settings
+
+
+@dataclass(frozen=True)
+class Proof:
+    """An earlier painting of the same photo, as printers call the small print before the large.
+
+    What is painted from it keeps its composition: the coarse scales, where that is laid out, are
+    left out.
+    """
+
+    image: Image.Image
+    """Its first rendition, in the shape of the photo."""
+    state: bytes | None = None
+    """What its optimizer knew at the end (`engine.paint`, ``on_state``), with which a painting of
+    the same size goes on as if it had not stopped. None: it learns that anew."""
+
+    @property
+    def long_edge_px(self) -> int:
+        """Of the image."""
+        return max(self.image.size)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of its pixels and its state, hexadecimal."""
+        found = hashlib.sha256(self.image.tobytes())
+        found.update(self.state or b"")
+        return found.hexdigest()
+
+
+def check_fits(proof: Proof, settings: Settings, content: Image.Image) -> None:
+    """Refuse what cannot be gone on from.
+
+    Raises:
+        InvalidSetting: if the painting is to be smaller than the proof.
+        ProofUnusable: if the proof has another shape than the photo.
+    """
+    if settings.long_edge_px < proof.long_edge_px:
+        wanted = f"at least the {proof.long_edge_px} px of the earlier painting"
+        raise InvalidSetting("size", wanted, settings.long_edge_px)
+    width, height = content.size
+    wanted_size = fitted_size(height, width, proof.long_edge_px)
+    width, height = proof.image.size
+    if max(abs(height - wanted_size[0]), abs(width - wanted_size[1])) > 1:
+        raise ProofUnusable(wanted_size, (height, width))
+
+
+def opened(proof: Proof, channels: int, height: int, width: int) -> Tensor:
+    """The first image of a painting that goes on from a proof.
+
+    Args:
+        proof: the earlier painting.
+        channels: 3, or 1 where only lightness is painted.
+        height: of the image.
+        width: of the image.
+
+    Returns:
+        shape (1, channels, height, width).
+    """
+    image = to_tensor(proof.image)
+    return resized(image if channels == 3 else luminance(image), height, width)
+
+
+def state_of(checkpoint: Checkpoint, kinship: str) -> bytes | None:
+    """`Proof.state` of the end of a painting's first rendition; None if it is too large to keep.
+
+    Args:
+        checkpoint: after the last evaluation.
+        kinship: what a painting has to have in common to go on from it; see
+            `checkpoints.kinship_of`.
+    """
+    if checkpoint.memory is None:
+        return None
+    kept = Checkpoint(
+        kinship, 0, 0, 0, checkpoint.image, {}, grip=checkpoint.grip, memory=checkpoint.memory
+    )
+    return kept.to_bytes()

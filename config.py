@@ -36,12 +36,15 @@ class Config:
     """Longest to shortest side; beyond it the short side vanishes at painting size."""
     max_stored_edge_px: int = 4096
     """Uploads are kept at most this large: larger than any painting, smaller than a camera's."""
-    max_long_edge_px: int = 1024
+    max_long_edge_px: int = 2048
     """Largest painting that can be ordered."""
     gallery_page_size: int = 24
     """Paintings on one gallery page."""
     min_free_bytes: int = 500_000_000
     """Room kept on the disk: below this, uploads and paintings are refused."""
+    max_states_bytes: int = 4_000_000_000
+    """Room for what optimizers knew at the end of paintings, for painting on; 24 MB each at 512 px,
+    94 MB at 1024 px. The oldest give way."""
     max_open_paintings: int = 50
     """Queued and running paintings of one person."""
     max_pictures: int = 2000
@@ -91,6 +94,9 @@ class Config:
                 environ, "PIC2PAINT_MAX_LONG_EDGE_PX", cls.max_long_edge_px, least=128
             ),
             min_free_bytes=_whole_number(environ, "PIC2PAINT_MIN_FREE_BYTES", cls.min_free_bytes),
+            max_states_bytes=_whole_number(
+                environ, "PIC2PAINT_MAX_STATES_BYTES", cls.max_states_bytes
+            ),
             max_open_paintings=_whole_number(
                 environ, "PIC2PAINT_MAX_OPEN_PAINTINGS", cls.max_open_paintings, least=1
             ),

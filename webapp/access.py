@@ -116,6 +116,13 @@ def get_painting(public_id: str) -> Painting:
     return painting
 
 
+def find_painting(public_id: str) -> Painting | None:
+    """The user's painting of this id, if there is one."""
+    return db.session.scalar(
+        select(Painting).where(Painting.public_id == public_id, Painting.owner_id == g.user.id)
+    )
+
+
 def find_picture(public_id: str) -> Picture | None:
     """The user's picture of this id, if there is one."""
     return db.session.scalar(

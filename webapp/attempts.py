@@ -100,6 +100,12 @@ def add_animation(claim: Claim) -> bool:
         return _write(database, claim, animation_id=claim.attempt_id)
 
 
+def add_state(claim: Claim, size_bytes: int) -> bool:
+    """List what the optimizer knew, which is stored; False if the painting is no longer ours."""
+    with writing() as database:
+        return _write(database, claim, state_id=claim.attempt_id, state_bytes=size_bytes)
+
+
 def finish(
     claim: Claim, state: State, failure: str | None = None, peak_bytes: int | None = None
 ) -> bool:

@@ -50,7 +50,8 @@ class _Contents:
     paintings: int
     needed: frozenset[Path]
     useful: frozenset[Path]
-    """Previews and checkpoints: a painting begins anew without them."""
+    """Previews and checkpoints: a painting begins anew without them. What optimizers knew at the
+    end is left out: it is large, and a painting is gone on from without it as well."""
 
 
 def back_up(target: Path) -> Backup:

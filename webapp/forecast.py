@@ -1,7 +1,7 @@
 """How long paintings take, learned from those that were painted here; and when one's turn comes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from sqlalchemy import select
@@ -118,13 +118,25 @@ def outlook_for(user_id: int, settings: Settings, height: int, width: int, style
     return Outlook(ids.index(-1), begins[-1], own.seconds, own.peak_bytes)
 
 
+def onward_s(painting: Painting, long_edge_px: int) -> float:
+    """Seconds that painting on from a finished painting takes, at its size or a larger one."""
+    size = painted_size(painting.content.height, painting.content.width, long_edge_px)
+    settings = replace(painting.settings, long_edge_px=long_edge_px)
+    asked = work(settings, *size, styles=_styles_of(painting), proof_px=painting.long_edge_px)
+    return expected(asked, known_device(db.session())).seconds
+
+
 # Pages ask once a second, and learning takes some milliseconds.
 _learned = lru_cache(maxsize=2)(learn)
 
 
 def _work(painting: Painting) -> Work:
-    styles = sum(link.weight > 0 for link in painting.style_links)
-    return work(painting.settings, *painting_size(painting), styles=styles)
+    size, styles = painting_size(painting), _styles_of(painting)
+    return work(painting.settings, *size, styles=styles, proof_px=painting.proof_px)
+
+
+def _styles_of(painting: Painting) -> int:
+    return sum(link.weight > 0 for link in painting.style_links)
 
 
 def _expected(painting: Painting, device: Device) -> Forecast:

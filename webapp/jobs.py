@@ -5,12 +5,15 @@ import logging
 import os
 import socket
 import time
+from contextlib import suppress
+from dataclasses import dataclass
 
 from flask import current_app
 from PIL import Image
+from sqlalchemy import select
 
 from config import Config
-from transfer.engine import Painter
+from transfer.engine import Painter, Proof
 from transfer.engine import Painting as Painted
 from transfer.errors import CheckpointUnusable, TransferError
 from transfer.memory import MAX_MEMORY_MIN, free_cache, map_large_blocks
@@ -132,43 +135,93 @@ def _paint(claim: Claim) -> str:
 
 
 def _optimize(claim: Claim, storage: Storage, reporter: Reporter) -> None:
-    content, styles, settings = _load(claim, storage)
+    order = _load(claim, storage)
 
-    def on_rendition(kind: Rendition, image: Image.Image) -> None:
-        _store(claim, storage, kind, image)
-
-    def paint(checkpoint: bytes | None) -> Painted:
+    def paint(checkpoint: bytes | None, proof: Proof | None) -> Painted:
         return warm_up().paint(
-            content,
-            styles,
-            settings,
+            order.content,
+            order.styles,
+            order.settings,
             on_progress=reporter.on_progress,
-            on_rendition=on_rendition,
+            on_rendition=lambda kind, image: _store(claim, storage, kind, image),
+            on_state=lambda state: _store_state(claim, storage, state),
             checkpoint=checkpoint,
+            proof=proof,
         )
 
     checkpoint = storage.read_checkpoint(claim.public_id, claim.checkpoint_id)
     try:
-        painted = paint(checkpoint)
+        painted = paint(checkpoint, order.proof)
     except CheckpointUnusable as error:
         # Written by another version, or damaged: starting over is slower, but right.
         logger.warning("painting %s: begins anew: %s", claim.public_id, error)
-        painted = paint(None)
+        # The image of an earlier painting is always good; what its optimizer knew may not be.
+        painted = paint(None, order.proof and Proof(order.proof.image))
     if painted.animation is not None:
         storage.write(storage.animation(claim.public_id, claim.attempt_id), painted.animation)
         if not attempts.add_animation(claim):
             raise Superseded
 
 
-def _load(claim: Claim, storage: Storage) -> tuple[Image.Image, list[Image.Image], Settings]:
+@dataclass(frozen=True)
+class _Order:
+    """What the engine is given."""
+
+    content: Image.Image
+    styles: list[Image.Image]
+    settings: Settings
+    proof: Proof | None
+
+
+class ProofRemoved(TransferError):
+    """The painting that was to be gone on from is gone for good."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The painting that this one was to go on from has been removed. "
+            "Use “Try with changes” to paint it from the beginning."
+        )
+
+
+def _load(claim: Claim, storage: Storage) -> _Order:
     painting = db.session.get_one(Painting, claim.painting_id)
-    content = _opened(storage, painting.content.public_id)
-    styles = [_opened(storage, style.public_id) for style in painting.styles]
-    settings = painting.settings
+    order = _Order(
+        _opened(storage, painting.content.public_id),
+        [_opened(storage, style.public_id) for style in painting.styles],
+        painting.settings,
+        _proof(painting, storage),
+    )
     # Painting takes a minute; a read transaction open for as long would hold back SQLite's
     # checkpoints.
     db.session.rollback()
-    return content, styles, settings
+    return order
+
+
+def _proof(painting: Painting, storage: Storage) -> Proof | None:
+    """The earlier painting that this one goes on from.
+
+    Raises:
+        ProofRemoved: if it is not there any more.
+    """
+    if painting.proof_id is None:
+        return None
+    earlier = db.session.scalar(select(Painting).where(Painting.public_id == painting.proof_id))
+    if earlier is None or earlier.cover is None:
+        raise ProofRemoved
+    path = storage.rendition(
+        earlier.public_id, Rendition(earlier.cover.kind), earlier.cover.attempt_id
+    )
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            shown = image.convert("RGB")
+    except FileNotFoundError:
+        raise ProofRemoved from None
+    state = None
+    # At a larger size the optimizer has other values to know about.
+    if earlier.state_id is not None and painting.long_edge_px == painting.proof_px:
+        with suppress(FileNotFoundError):
+            state = storage.optimizer(earlier.public_id, earlier.state_id).read_bytes()
+    return Proof(shown, state)
 
 
 def _opened(storage: Storage, picture_id: str) -> Image.Image:
@@ -199,6 +252,21 @@ def _store(
         claim, kind, image.width, image.height, is_unfinished=is_unfinished
     ):
         raise Superseded
+
+
+def _store_state(claim: Claim, storage: Storage, state: bytes) -> None:
+    """Store what the optimizer knew, for painting on; without room for it, that still works."""
+    if len(state) > _config().max_states_bytes:
+        return
+    try:
+        storage.refuse_if_full(_config().min_free_bytes + len(state))
+        storage.write(storage.optimizer(claim.public_id, claim.attempt_id), state)
+    except OSError as error:
+        logger.warning("painting %s: its optimizer's state is not kept: %s", claim.public_id, error)
+        return
+    if not attempts.add_state(claim, len(state)):
+        raise Superseded
+    leftovers.make_room()
 
 
 def _keep_unfinished(claim: Claim, storage: Storage, reporter: Reporter) -> None:

@@ -3,11 +3,11 @@
 from datetime import timedelta
 
 from flask import current_app
-from sqlalchemy import select
+from sqlalchemy import select, update
 
-from webapp.extensions import db
+from webapp.extensions import db, writing
 from webapp.models import Painting, State, now
-from webapp.storage import ANIMATION, Storage
+from webapp.storage import ANIMATION, OPTIMIZER, Storage
 
 _LATELY = timedelta(days=1)
 
@@ -20,6 +20,8 @@ def clear(painting_id: int, public_id: str) -> None:
     listed = [] if painting is None else [(m.kind, m.attempt_id) for m in painting.renditions]
     if painting is not None and painting.animation_id is not None:
         listed.append((ANIMATION, painting.animation_id))
+    if painting is not None and painting.state_id is not None:
+        listed.append((OPTIMIZER, painting.state_id))
     db.session.rollback()
     if painting is None:
         storage.remove_painting(public_id)
@@ -34,3 +36,32 @@ def clear_lately_ended() -> None:
     ).all()
     for painting_id, public_id in rows:
         clear(painting_id, public_id)
+
+
+def make_room() -> None:
+    """Let go of what optimizers knew, of the oldest paintings first, beyond what may be kept.
+
+    These paintings can be gone on from all the same: their images are kept.
+    """
+    storage: Storage = current_app.extensions["pic2paint-storage"]
+    room: int = current_app.config["PIC2PAINT"].max_states_bytes
+    with writing() as database:
+        kept = database.execute(
+            select(Painting.id, Painting.public_id, Painting.state_id, Painting.state_bytes)
+            .where(Painting.state_id.is_not(None))
+            .order_by(Painting.id.desc())
+        ).all()
+        too_many = []
+        for row in kept:
+            room -= row.state_bytes or 0
+            if room < 0:
+                too_many.append(row)
+        database.execute(
+            update(Painting)
+            .where(Painting.id.in_([row.id for row in too_many]))
+            .values(state_id=None, state_bytes=None)
+            .execution_options(synchronize_session=False)
+        )
+    # Rows first, as everywhere: a file without a row only wastes space.
+    for row in too_many:
+        storage.optimizer(row.public_id, row.state_id).unlink(missing_ok=True)

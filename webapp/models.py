@@ -175,6 +175,11 @@ class Painting(Base):
     brush_size: Mapped[float] = mapped_column(default=_DEFAULTS.brush_size)
     smoothness: Mapped[float] = mapped_column(default=_DEFAULTS.smoothness)
     start: Mapped[str] = mapped_column(String(16), default=_DEFAULTS.start.value)
+    proof_id: Mapped[str | None] = mapped_column(String(22))
+    """Public id of an earlier painting that this one goes on from; no foreign key, because that
+    one may be removed for good before or after."""
+    proof_px: Mapped[int | None]
+    """Its long edge."""
 
     state: Mapped[str] = mapped_column(String(16), default=State.QUEUED)
     queued_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
@@ -200,6 +205,10 @@ class Painting(Base):
     """Where the latest attempt began: its own pace is reckoned from there."""
     animation_id: Mapped[str | None] = mapped_column(String(32))
     """The attempt that stored how it came about; None: nobody did."""
+    state_id: Mapped[str | None] = mapped_column(String(32))
+    """The attempt that stored what its optimizer knew at the end; None: that is not kept."""
+    state_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    """Room that it takes: the oldest give way."""
     interruptions: Mapped[int] = mapped_column(default=0)
     """Attempts in a row that ended with their worker's death."""
 

@@ -10,7 +10,14 @@ from wtforms.validators import InputRequired, NumberRange, Optional
 from transfer.settings import Backbone, Effort, Rendition, Settings, Start
 from webapp.models import Painting
 
-SIZES_PX = {256: "Small", 512: "Medium", 768: "Large", 1024: "Extra large", 2048: "Poster"}
+SIZES_PX = {
+    256: "Small",
+    512: "Medium",
+    768: "Large",
+    1024: "Extra large",
+    2048: "Poster",
+    4096: "Wall",
+}
 EFFORT_LABELS = {
     Effort.DRAFT: ("Draft", "A quick look"),
     Effort.STANDARD: ("Standard", "Rich and clean"),

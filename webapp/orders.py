@@ -1,13 +1,29 @@
 """What an owner may do to a painting after ordering it, whatever the worker does meanwhile."""
 
-from sqlalchemy import update
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
 from sqlalchemy.engine import CursorResult
 
 from webapp import leftovers
 from webapp.extensions import writing
-from webapp.models import Painting, PaintingStyle, State, new_public_id, now
+from webapp.models import Painting, PaintingStyle, State, now
 
 _FINAL = [state for state in State if state.is_final]
+_COPIED = (
+    *("owner_id", "content_id", "long_edge_px", "strength", "effort", "backbone", "colors"),
+    *("seed", "brush_size", "smoothness", "start", "proof_id", "proof_px"),
+)
+"""What makes a painting the same painting."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What came of a button that orders."""
+
+    public_id: str
+    is_new: bool
+    """False if the same button was pressed before: there is one painting all the same."""
 
 
 def cancel(painting: Painting) -> bool:
@@ -40,32 +56,46 @@ def retry(painting: Painting) -> bool:
         interruptions=0,
         checkpoint_id=None,
         animation_id=None,
+        state_id=None,
+        state_bytes=None,
         is_cancel_requested=False,
         trashed_at=None,
     )
 
 
-def again(painting: Painting) -> str:
-    """Order the same once more; the public id of the new painting."""
-    copied = {
-        name: getattr(painting, name)
-        for name in (
-            *("owner_id", "content_id", "long_edge_px", "strength"),
-            *("effort", "backbone", "colors", "seed", "brush_size", "smoothness", "start"),
-        )
-    }
+def again(painting: Painting, token: str) -> Order:
+    """Order the same once more."""
+    return _copied(painting, token)
+
+
+def onward(painting: Painting, long_edge_px: int, token: str) -> Order:
+    """Order a painting that goes on from a finished one: larger, or for longer at its size."""
+    return _copied(
+        painting,
+        token,
+        proof_id=painting.public_id,
+        proof_px=painting.long_edge_px,
+        long_edge_px=long_edge_px,
+    )
+
+
+def _copied(painting: Painting, token: str, **changes: object) -> Order:
+    values = {name: getattr(painting, name) for name in _COPIED} | changes
+    values["form_token"] = token = f"{painting.owner_id}:{token[:48]}"
     styles = [(link.picture_id, link.weight) for link in painting.style_links]
     with writing() as database:
-        copy = Painting(
-            form_token=new_public_id(),
-            style_links=[
-                PaintingStyle(position=position, picture_id=style_id, weight=weight)
-                for position, (style_id, weight) in enumerate(styles)
-            ],
-            **copied,
-        )
-        database.add(copy)
-    return copy.public_id
+        copy = database.scalar(select(Painting).where(Painting.form_token == token))
+        is_new = copy is None
+        if copy is None:
+            copy = Painting(
+                style_links=[
+                    PaintingStyle(position=position, picture_id=style_id, weight=weight)
+                    for position, (style_id, weight) in enumerate(styles)
+                ],
+                **values,
+            )
+            database.add(copy)
+    return Order(copy.public_id, is_new)
 
 
 def move_to_trash(painting: Painting) -> bool:

@@ -1,13 +1,23 @@
 """One painting's pages: a page for every state, and what can be done in it."""
 
-from flask import Blueprint, flash, jsonify, redirect, render_template, url_for
+from flask import (
+    Blueprint,
+    current_app,
+    flash,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from werkzeug.wrappers import Response
 
 from transfer.settings import Rendition
 from webapp import forecast, limits, orders, queue, schedule, watch
-from webapp.access import get_painting, login_required
+from webapp.access import find_painting, get_painting, login_required
 from webapp.limits import LimitReached
-from webapp.models import Painting, RenditionFile, State
+from webapp.models import Painting, RenditionFile, State, new_public_id
+from webapp.order_form import SIZES_PX
 
 bp = Blueprint("painting", __name__, url_prefix="/paintings/<public_id>")
 
@@ -61,6 +71,33 @@ def shown_renditions(painting: Painting) -> list[RenditionFile]:
         return painting.renditions
     # What an interrupted attempt had finished stays; what was stopped unfinished does not.
     return [made for made in painting.renditions if not made.is_unfinished]
+
+
+def can_go_on(painting: Painting) -> bool:
+    """Whether it can be painted on: from what was stopped, or failed, there is no way on."""
+    return State(painting.state) is State.DONE and painting.cover is not None
+
+
+def larger_sizes(painting: Painting) -> dict[int, str]:
+    """Long edges, px, at which it can be painted on, each with a word and the time it takes."""
+    largest = current_app.config["PIC2PAINT"].max_long_edge_px
+    return {
+        px: f"{label}, {px} px, {forecast.in_words(forecast.onward_s(painting, px))}"
+        for px, label in SIZES_PX.items()
+        if painting.long_edge_px < px <= largest
+    }
+
+
+def more_text(painting: Painting) -> str:
+    """How long painting on at the same size takes."""
+    return forecast.in_words(forecast.onward_s(painting, painting.long_edge_px))
+
+
+def proof_of(painting: Painting) -> Painting | None:
+    """The earlier painting that this one goes on from, if it is still there."""
+    if painting.proof_id is None:
+        return None
+    return find_painting(painting.proof_id)
 
 
 @bp.get("")
@@ -121,9 +158,27 @@ def again(public_id: str) -> Response:
     painting = get_painting(public_id)
     if not _has_room():
         return _back(public_id)
-    copy_id = orders.again(painting)
-    _issue_ticket()
-    return _back(copy_id)
+    return _ordered(orders.again(painting, _token()))
+
+
+@bp.post("/more")
+@login_required
+def more(public_id: str) -> Response:
+    """Paint on at the same size, from where the painting was left."""
+    painting = get_painting(public_id)
+    return _go_on(painting, painting.long_edge_px)
+
+
+@bp.post("/larger")
+@login_required
+def larger(public_id: str) -> Response:
+    """Paint on at a larger size."""
+    painting = get_painting(public_id)
+    long_edge_px = request.form.get("long_edge_px", 0, int)
+    if long_edge_px not in larger_sizes(painting):
+        flash("Choose one of the sizes in the list.")
+        return _back(public_id)
+    return _go_on(painting, long_edge_px)
 
 
 @bp.post("/trash")
@@ -145,6 +200,26 @@ def restore(public_id: str) -> Response:
     if orders.restore(get_painting(public_id)):
         flash("Back on the wall.")
     return _back(public_id)
+
+
+def _go_on(painting: Painting, long_edge_px: int) -> Response:
+    if not can_go_on(painting):
+        flash("Only a finished painting can be painted on.")
+        return _back(painting.public_id)
+    if not _has_room():
+        return _back(painting.public_id)
+    return _ordered(orders.onward(painting, long_edge_px, _token()))
+
+
+def _ordered(order: orders.Order) -> Response:
+    if order.is_new:
+        _issue_ticket()
+    return _back(order.public_id)
+
+
+def _token() -> str:
+    """Of the button that was pressed; pressed twice, it orders once."""
+    return request.form.get("form_token") or new_public_id()
 
 
 def _has_room() -> bool:
@@ -212,7 +287,12 @@ def register_template_names(context: dict[str, object]) -> None:
     """Give templates the names above."""
     context.update(
         animation_url=animation_url,
+        can_go_on=can_go_on,
         canvas_size=canvas_size,
+        form_token=new_public_id,
+        larger_sizes=larger_sizes,
+        more_text=more_text,
+        proof_of=proof_of,
         rendition_label=rendition_label,
         rendition_note=rendition_note,
         rendition_url=rendition_url,

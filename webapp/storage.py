@@ -13,6 +13,7 @@ THUMBNAIL_EDGES_PX = (320, 640, 1280)
 """Long edges of the thumbnails: a phone's column, a wall on a sharp screen, a full page."""
 
 ANIMATION = "process"
+OPTIMIZER = "optimizer"
 _CHECKPOINT = "checkpoint-"
 _MAX_REMEMBERED = 10_000
 """Folders of which one process remembers that they last; beyond it begins anew."""
@@ -94,6 +95,10 @@ class Storage:
         """How a painting came about (animated WebP)."""
         return self._folder("paintings", painting_id) / f"{ANIMATION}-{_checked(attempt_id)}.webp"
 
+    def optimizer(self, painting_id: str, attempt_id: str) -> Path:
+        """What the optimizer knew at the end of a painting (safetensors)."""
+        return self._folder("paintings", painting_id) / f"{OPTIMIZER}-{_checked(attempt_id)}"
+
     def write(self, path: Path, data: bytes) -> None:
         """Store ``data`` under ``path``, whole or not at all.
 
@@ -127,8 +132,9 @@ class Storage:
 
         Args:
             painting_id: whose folder it is; it need not be there.
-            listed: kind of rendition, or `ANIMATION`, and attempt of each. One attempt's name is
-                not enough: it may have listed one rendition and died while it wrote another.
+            listed: kind of rendition, `ANIMATION` or `OPTIMIZER`, and attempt of each. One
+                attempt's name is not enough: it may have listed one rendition and died while it
+                wrote another.
         """
         stems = tuple(f"{kind}-{attempt_id}" for kind, attempt_id in listed)
         folder = self._folder("paintings", painting_id)

@@ -21,8 +21,8 @@ from werkzeug.wrappers import Response
 from config import Config
 from transfer.settings import Backbone, Effort, Settings
 from webapp import forecast, limits, queue, samples, watch
-from webapp.access import find_picture, login_required
-from webapp.extensions import db, limiter, writing
+from webapp.access import find_painting, find_picture, login_required
+from webapp.extensions import limiter, writing
 from webapp.limits import LimitReached
 from webapp.models import Painting, PaintingStyle, Picture
 from webapp.order_form import (
@@ -50,9 +50,7 @@ def index() -> str:
     shares: dict[str, int] = {}
     earlier = request.args.get("like")
     if earlier:
-        painting = db.session.scalar(
-            select(Painting).where(Painting.public_id == earlier, Painting.owner_id == g.user.id)
-        )
+        painting = find_painting(earlier)
         if painting is not None:
             fill(form, painting)
             content = painting.content.public_id

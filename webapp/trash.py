@@ -41,7 +41,7 @@ def remove(public_id: str) -> Response:
     if painting.trashed_at is None:
         flash("Only paintings in the trash can be removed for good.")
         return redirect(url_for("painting.show", public_id=public_id))
-    _remove([painting.id])
+    remove_now([painting.id])
     flash("The painting is removed for good.")
     return redirect(url_for("trash.index"))
 
@@ -55,11 +55,14 @@ def empty_old() -> int:
     limit = now() - timedelta(days=current_app.config["PIC2PAINT"].trash_days)
     ids = list(db.session.scalars(select(Painting.id).where(Painting.trashed_at < limit)))
     db.session.rollback()
-    return _remove(ids)
+    return remove_now(ids)
 
 
-def _remove(ids: list[int]) -> int:
-    """Rows first: a file without a row wastes space, a row without its file breaks a page."""
+def remove_now(ids: list[int]) -> int:
+    """Remove these for good, those of them that are in the trash; how many they were.
+
+    Rows first: a file without a row wastes space, a row without its file breaks a page.
+    """
     storage: Storage = current_app.extensions["pic2paint-storage"]
     with writing() as database:
         paintings = database.scalars(

@@ -74,6 +74,7 @@ class Watchman:
         if moment - self._purged_at >= PURGE_EVERY_S:
             empty_old()
             leftovers.clear_lately_ended()
+            leftovers.make_room()
             self._purged_at = moment
         top_up_tickets()
 

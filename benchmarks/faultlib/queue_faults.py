@@ -17,7 +17,7 @@ from webapp import orders, schedule
 from webapp.extensions import db
 from webapp.models import Painting, State
 from webapp.queue import QUEUE_NAME
-from webapp.trash import _remove
+from webapp.trash import remove_now
 
 _OUTAGE_S = 60.0
 _SHORT_OUTAGE_S = 15.0
@@ -139,7 +139,7 @@ def tickets_orphaned(stage: Round) -> None:
                 if public_id != cancelled:
                     orders.move_to_trash(painting)
                 if public_id == removed:
-                    _remove([painting.id])
+                    remove_now([painting.id])
     finally:
         for worker in site.workers:
             worker.send(signal.SIGCONT)

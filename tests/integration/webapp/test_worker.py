@@ -1,6 +1,8 @@
 import signal
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from flask import Flask
 from PIL import Image
 from redis import Redis
@@ -12,7 +14,7 @@ from sqlalchemy import select
 from tests.integration.webapp.conftest import WorkerStarter, order, read, wait_for_state
 from tests.servers import RedisServer, wait_until
 from transfer.settings import Rendition
-from webapp import attempts, orders, queue, schedule, watch
+from webapp import attempts, orders, queue, schedule, trash, watch
 from webapp.extensions import db
 from webapp.models import Attempt, Outcome, State
 from webapp.queue import QUEUE_NAME
@@ -60,6 +62,10 @@ def test_a_ticket_becomes_a_painting(site: Flask, ada: int, start_worker: Worker
         assert (image.format, max(image.size)) == ("WEBP", 128)
         assert image.n_frames > 1
     listed.add(path)
+    assert painting.state_id is not None
+    state = storage.optimizer(public_id, painting.state_id)
+    assert state.stat().st_size == painting.state_bytes
+    listed.add(state)
     # Nothing else is left in the folder: no preview, no half-written file.
     assert set(path.parent.iterdir()) == listed
     assert outcomes(public_id) == [Outcome.DONE]
@@ -238,3 +244,76 @@ def test_a_painting_ordered_without_queue_runs_once_it_is_back(
 
 def test_an_idle_worker_has_nothing_to_claim(site: Flask, ada: int) -> None:
     assert schedule.claim("nobody") is None
+
+
+def test_a_painting_is_painted_on_and_larger(
+    site: Flask, ada: int, start_worker: WorkerStarter, tmp_path: Path
+) -> None:
+    first = order(ada, colors=("styled", "histogram"))
+    start_worker()
+    painting = wait_for_state(first, State.DONE)
+    more = orders.onward(painting, 128, "more").public_id
+    larger = orders.onward(read(first), 256, "larger").public_id
+
+    for public_id, long_edge_px in ((more, 128), (larger, 256)):
+        painted = wait_for_state(public_id, State.DONE)
+        assert [made.kind for made in painted.renditions] == ["styled", "histogram"]
+        assert {max(made.width, made.height) for made in painted.renditions} == {long_edge_px}
+        apart = np.abs(_shown(site, first) - _shown(site, public_id)).mean()
+        # Photo and style are 0.3 apart.
+        assert 0.0 < apart < 0.1
+    # What the optimizer knew was of use, or it would have been said.
+    assert "begins anew" not in (tmp_path / "worker.log").read_text()
+
+
+def _shown(site: Flask, public_id: str) -> "np.ndarray[Any, Any]":
+    storage: Storage = site.extensions["pic2paint-storage"]
+    made = read(public_id).renditions[0]
+    with Image.open(storage.rendition(public_id, Rendition.STYLED, made.attempt_id)) as image:
+        return np.asarray(image.resize((96, 64), Image.Resampling.LANCZOS), dtype=float) / 255
+
+
+def test_painting_on_works_without_what_the_optimizer_knew(
+    site: Flask, ada: int, start_worker: WorkerStarter, tmp_path: Path
+) -> None:
+    first = order(ada)
+    start_worker()
+    painting = wait_for_state(first, State.DONE)
+    storage: Storage = site.extensions["pic2paint-storage"]
+    assert painting.state_id is not None
+    storage.optimizer(first, painting.state_id).write_bytes(b"damaged")
+
+    damaged = orders.onward(painting, 128, "one").public_id
+    wait_for_state(damaged, State.DONE)
+    assert "begins anew" in (tmp_path / "worker.log").read_text()
+    storage.optimizer(first, painting.state_id).unlink()
+    wait_for_state(orders.onward(read(first), 128, "two").public_id, State.DONE)
+
+
+def test_a_painting_whose_proof_was_removed_fails_with_a_sentence(
+    site: Flask, ada: int, start_worker: WorkerStarter
+) -> None:
+    first = order(ada)
+    worker = start_worker()
+    wait_for_state(first, State.DONE)
+    worker.kill()
+    worker.wait()
+    onward = orders.onward(read(first), 256, "one").public_id
+    assert orders.move_to_trash(read(first))
+    trash.remove_now([read(first).id])
+    start_worker()
+
+    assert "has been removed" in (wait_for_state(onward, State.FAILED).failure or "")
+
+
+def test_the_oldest_states_give_way(site: Flask, ada: int, start_worker: WorkerStarter) -> None:
+    first, second = order(ada), order(ada)
+    start_worker(PIC2PAINT_MAX_STATES_BYTES="1500000")
+
+    painted = [wait_for_state(public_id, State.DONE) for public_id in (first, second)]
+
+    storage: Storage = site.extensions["pic2paint-storage"]
+    assert [read(public_id).state_id is not None for public_id in (first, second)] == [False, True]
+    assert 750_000 < (painted[1].state_bytes or 0) <= 1_500_000
+    left = [path.name for path in storage.preview(first).parent.iterdir()]
+    assert not [name for name in left if name.startswith("optimizer")]

@@ -38,6 +38,8 @@ FOR_ITS_OWNER = {
     "painting.cancel": 303,
     "painting.retry": 303,
     "painting.again": 303,
+    "painting.more": 303,
+    "painting.larger": 303,
     "painting.move_to_trash": 302,
     "painting.restore": 303,
     "trash.confirm_removal": 200,

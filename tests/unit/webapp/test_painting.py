@@ -2,13 +2,13 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import event
+from sqlalchemy import event, func, select
 
 from tests.unit.webapp.client import Browser, Page
 from tests.unit.webapp.conftest import change, make_painting, make_picture, row
 from transfer.settings import Rendition
 from webapp.extensions import db
-from webapp.models import State, now
+from webapp.models import Painting, State, now
 
 STYLED, HISTOGRAM, LUMINANCE = Rendition.STYLED, Rendition.HISTOGRAM, Rendition.LUMINANCE
 FINAL = [State.DONE, State.FAILED, State.CANCELLED]
@@ -110,7 +110,7 @@ def test_page_of_a_finished_painting(ada: Browser) -> None:
     page = ada.page(f"/paintings/{painting}")
 
     assert page.h1 == "Harbor in the style of Waves"
-    assert buttons(page, painting) == {"again", "trash"}
+    assert buttons(page, painting) == {"again", "more", "larger", "trash"}
     assert f"/studio?like={painting}" in page.links()
     for kind in kinds:
         assert page.has_id(f"show-{kind}")
@@ -390,3 +390,93 @@ def test_nothing_is_done_by_a_link_or_without_a_token(
         assert changed.state == state
         assert changed.trashed_at is None
         assert not changed.is_cancel_requested
+
+
+def newest(app: Flask) -> Painting:
+    with app.app_context():
+        painting = db.session.scalar(select(Painting).order_by(Painting.id.desc()))
+        assert painting is not None
+        return painting
+
+
+@pytest.mark.parametrize(
+    ("button", "fields", "size"), [("more", {}, 256), ("larger", {"long_edge_px": "512"}, 512)]
+)
+def test_painting_on_orders_a_new_painting_from_this_one(
+    ada: Browser, app: Flask, button: str, fields: dict[str, str], size: int
+) -> None:
+    painting = make_painting(ada, State.DONE, [STYLED], long_edge_px=256, strength=0.85, seed=7)
+
+    response = ada.post(f"/paintings/{painting}/{button}", fields)
+
+    made = newest(app)
+    assert response.location == f"/paintings/{made.public_id}"
+    assert made.public_id != painting
+    assert (made.proof_id, made.proof_px, made.long_edge_px) == (painting, 256, size)
+    assert (made.strength, made.seed, made.state) == (0.85, 7, State.QUEUED)
+    page = ada.page(f"/paintings/{made.public_id}")
+    assert f"/paintings/{painting}" in page.links()
+    assert "the painting of 256 px" in page.text
+
+
+@pytest.mark.parametrize("button", ["again", "more", "larger"])
+def test_a_button_pressed_twice_orders_once(ada: Browser, app: Flask, button: str) -> None:
+    painting = make_painting(ada, State.DONE, [STYLED], long_edge_px=256)
+    fields = ada.page(f"/paintings/{painting}").all("input")
+    tokens = [field.get("value", "") for field in fields if field.get("name") == "form_token"]
+    assert len(set(tokens)) == 3
+    sent = {"form_token": tokens[0], "long_edge_px": "512"}
+
+    first = ada.post(f"/paintings/{painting}/{button}", sent)
+    second = ada.post(f"/paintings/{painting}/{button}", sent)
+
+    assert first.location == second.location != f"/paintings/{painting}"
+    with app.app_context():
+        assert db.session.scalar(select(func.count()).select_from(Painting)) == 2
+
+
+@pytest.mark.parametrize("size", ["", "abc", "256", "128", "300", "99999", "4096"])
+def test_only_larger_sizes_that_may_be_ordered_are_larger(
+    ada: Browser, app: Flask, size: str
+) -> None:
+    painting = make_painting(ada, State.DONE, [STYLED], long_edge_px=256)
+
+    response = ada.post(f"/paintings/{painting}/larger", {"long_edge_px": size})
+
+    assert response.location == f"/paintings/{painting}"
+    assert newest(app).public_id == painting
+    assert "Choose one of the sizes" in ada.page(f"/paintings/{painting}").text
+
+
+@pytest.mark.parametrize("state", [one for one in State if one is not State.DONE])
+def test_only_finished_paintings_are_painted_on(ada: Browser, app: Flask, state: State) -> None:
+    painting = make_painting(ada, state, [STYLED])
+
+    assert not {"more", "larger"} & buttons(ada.page(f"/paintings/{painting}"), painting)
+    assert ada.post(f"/paintings/{painting}/more", {}).location == f"/paintings/{painting}"
+    assert newest(app).public_id == painting
+    assert "Only a finished painting" in ada.page(f"/paintings/{painting}").text
+
+
+def test_the_largest_painting_is_offered_more_but_not_larger(ada: Browser) -> None:
+    painting = make_painting(ada, State.DONE, [STYLED], long_edge_px=2048)
+
+    assert buttons(ada.page(f"/paintings/{painting}"), painting) == {"again", "more", "trash"}
+
+
+def test_the_same_again_goes_on_from_the_same_painting(ada: Browser, app: Flask) -> None:
+    painting = make_painting(ada, State.DONE, [STYLED], proof_id="a" * 22, proof_px=128)
+
+    assert "a painting that was removed" in ada.page(f"/paintings/{painting}").text
+    ada.post(f"/paintings/{painting}/again", {})
+
+    assert (newest(app).proof_id, newest(app).proof_px) == ("a" * 22, 128)
+
+
+@pytest.mark.parametrize("button", ["more", "larger"])
+def test_others_paintings_cannot_be_painted_on(ada: Browser, ben: Browser, button: str) -> None:
+    painting = make_painting(ada, State.DONE, [STYLED], long_edge_px=256)
+
+    response = ben.post(f"/paintings/{painting}/{button}", {"long_edge_px": "512"})
+
+    assert response.status_code == 404

@@ -638,7 +638,7 @@ BAD_CHOICES = ["", "ultra", "vgg19-torchvision", "DRAFT", "<script>", "x" * 5000
     [
         ("strength", [*BAD_NUMBERS, "101"]),
         ("seed", [*BAD_NUMBERS, str(2**31)]),
-        ("long_edge_px", [*BAD_NUMBERS, "0", "511", "2048", "99999"]),
+        ("long_edge_px", [*BAD_NUMBERS, "0", "511", "4096", "99999"]),
         ("effort", BAD_CHOICES),
         ("colors", BAD_CHOICES),
         # The site installs no weights that have to be downloaded.

@@ -30,6 +30,8 @@ REPORT_EVERY_S = 1.0
 """Progress and a preview are stored at most this often."""
 CHECKPOINT_EVERY_S = 3.0
 """What a worker's death can cost, besides the time to notice it."""
+_CHECKPOINT_SHARE = 0.03
+"""Of the painting's time that checkpoints may take; where they are large, they become rarer."""
 LOOK_EVERY_S = 0.25
 """How soon a request to cancel is seen."""
 PREVIEW_EDGE_PX = 320
@@ -86,6 +88,7 @@ class Reporter:
         self._max_seconds = max_seconds
         self._began_at = time.monotonic()
         self._reported_at = self._checkpointed_at = -CHECKPOINT_EVERY_S
+        self._checkpoint_every_s = CHECKPOINT_EVERY_S
         self._news: _News | None = None
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -128,18 +131,19 @@ class Reporter:
         if self._max_seconds and moment - self._began_at > self._max_seconds:
             raise TimeUp
         if moment - self._reported_at >= REPORT_EVERY_S:
-            is_due = moment - self._checkpointed_at >= CHECKPOINT_EVERY_S
+            is_due = moment - self._checkpointed_at >= self._checkpoint_every_s
             self._hand_over(progress, moment, has_checkpoint=is_due)
 
     def _hand_over(self, progress: Progress, moment: float, *, has_checkpoint: bool) -> None:
         self._reported_at = moment
+        checkpoint = None
         if has_checkpoint:
             self._checkpointed_at = moment
-        news = _News(
-            progress.fraction,
-            progress.preview(PREVIEW_EDGE_PX),
-            progress.checkpoint() if has_checkpoint else None,
-        )
+            began = time.monotonic()
+            checkpoint = progress.checkpoint()
+            took_s = time.monotonic() - began
+            self._checkpoint_every_s = max(CHECKPOINT_EVERY_S, took_s / _CHECKPOINT_SHARE)
+        news = _News(progress.fraction, progress.preview(PREVIEW_EDGE_PX), checkpoint)
         with self._lock:
             if self._news is not None and news.checkpoint is None:
                 # A checkpoint that is still waiting to be written is not dropped.

@@ -49,6 +49,7 @@ FAULTS: dict[str, tuple[Fault, int]] = {
     "worker-stopped": (worker_faults.stopped, 10),
     "worker-poisoned": (worker_faults.poisoned, 10),
     "checkpoint-damaged": (worker_faults.checkpoint_damaged, 10),
+    "memory-short": (worker_faults.memory_short, 10),
     "redis-killed": (queue_faults.redis_killed, 10),
     "redis-terminated": (queue_faults.redis_terminated, 10),
     "redis-flushed": (queue_faults.redis_flushed, 10),

@@ -245,6 +245,11 @@ class Round:
             self._check_image(path, (1, 1), (row["long_edge_px"], row["long_edge_px"]))
         elif state is State.DONE:
             self.wrong("lost", f"{public_id} has no animation")
+        if row["state_id"] is not None:
+            path = self.site.storage.optimizer(public_id, row["state_id"])
+            wanted.add(path)
+            if not path.is_file() or path.stat().st_size != row["state_bytes"]:
+                self.wrong("broken", f"{path.name} has not the {row['state_bytes']} bytes listed")
         wait_until(lambda: self._files(public_id) <= wanted, _SETTLE_TIMEOUT_S)
         for path in sorted(self._files(public_id) - wanted):
             self.wrong("broken", f"nobody lists {path.name}")

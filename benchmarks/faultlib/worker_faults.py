@@ -1,5 +1,6 @@
 """Faults of the worker: killed in every phase, asked to end, stopped for a minute, poisoned."""
 
+import resource
 import signal
 import time
 from pathlib import Path
@@ -10,6 +11,8 @@ from benchmarks.faultlib.site import COLORS, wall_seconds
 from webapp.attempts import MAX_INTERRUPTIONS
 from webapp.models import Outcome, State
 
+_SPARE_BYTES = 20_000_000
+"""At most, beyond what a worker holds at the moment: less than an evaluation takes."""
 _LOOK_AGAIN_S = 5.0
 """A worker that goes on after a stop has found out by then that its painting is gone."""
 
@@ -159,6 +162,41 @@ def poisoned(stage: Round) -> None:
         stage.wrong("lost", "the poisonous painting gives no reason")
     if len(killed) != MAX_INTERRUPTIONS:
         stage.wrong("doubled", f"it was tried {len(killed)} times")
+
+
+def memory_short(stage: Round) -> None:
+    """No more memory for a worker that paints: it goes on in less, or fails with a sentence."""
+    public_id = stage.order(0)
+    stage.expected[public_id] = {State.DONE, State.FAILED}
+    stage.reach_running(public_id, progress=stage.rng.uniform(0.0, 0.7))
+    stage.pause(1.0)
+    worker = stage.site.worker_of(public_id)
+    if worker is None:
+        stage.note("the painting was over before")
+        return
+    pid = worker.pid
+    limit = _private_bytes(pid) + stage.rng.randrange(_SPARE_BYTES)
+    usual = resource.prlimit(pid, resource.RLIMIT_DATA)
+    resource.prlimit(pid, resource.RLIMIT_DATA, (limit, usual[1]))
+    try:
+        stage.wait_for_end()
+    finally:
+        if worker.pid == pid:
+            resource.prlimit(pid, resource.RLIMIT_DATA, usual)
+    row = stage.site.painting(public_id) or {}
+    stage.note(f"{row.get('state')} with {limit / 1e6:.0f} MB")
+    if row.get("state") == State.FAILED and "not enough memory" not in (row["failure"] or ""):
+        stage.wrong("lost", f"it failed for another reason: {row['failure']}")
+    if worker.pid != pid:
+        stage.wrong("lost", "the worker died of it")
+    stage.order(1)
+
+
+def _private_bytes(pid: int) -> int:
+    """What counts against the limit: writable memory that is a process's own."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith("VmData:"))
+    return 1024 * int(line.split()[1])
 
 
 def checkpoint_damaged(stage: Round) -> None:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor
 
 from transfer.backbones.vgg import VggBackbone
 from transfer.gamut import in_gamut
 from transfer.images import resized
-from transfer.memory import Budget, Rung, is_exhausted, ladder
+from transfer.memory import Budget, Rung, is_exhausted, ladder, soundly
 from transfer.optimize import Evaluated, Memory, minimize
 from transfer.pyramid import Step
 from transfer.renditions import Canvas
@@ -60,7 +61,7 @@ def descended(
         rung = rungs[number]
         way = _Way(image, done, hears(done))
         try:
-            found = _minimized(image, rung, goal, way, memory)
+            found = soundly(partial(_minimized, image, rung, goal, way, memory))
             budget.taken(number, rung)
             return found
         except (RuntimeError, MemoryError) as error:

@@ -8,27 +8,35 @@ rungs have the same gradient but for rounding, so the picture is the same to the
 import ctypes
 import gc
 import os
-from collections.abc import Sequence
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
-from transfer.tiles import ALIGNMENT_PX
+T = TypeVar("T")
 
-_SIGNS = ("allocate memory", "could not create a primitive", "bad_alloc")
-"""Seen when a process runs into its limit: from torch's allocator, oneDNN, and C++."""
+_LASTING = "could not create a primitive"
+_SIGNS = ("allocate memory", _LASTING, "bad_alloc", "can't start new thread")
+"""Seen when a process runs into its limit: from torch's allocator, oneDNN, C++, and Python."""
 
 MAX_MEMORY_MIN = 500_000_000
 """torch and the backbones alone take 0.4 GB."""
 
-_MARGIN_PX = 80
-"""At most around a tile, see `tiles.margin_px`."""
+_MARGIN_PX = 8
+"""At most around a tile of the image, see `tiles.Leg.margin`."""
 
 _WHOLE = {"compact": 1200, "vgg19": 3700, "vgg19-torchvision": 3700}
 _LEAN = {"compact": 450, "vgg19": 1850, "vgg19-torchvision": 1850}
+_TILE = {"compact": 1000, "vgg19": 1850, "vgg19-torchvision": 1850}
 """Bytes per pixel looked at in one evaluation; docs/engine.md says how they were measured."""
+_MAPS = {"compact": 26, "vgg19": 104, "vgg19-torchvision": 104}
+"""Bytes per pixel of the picture: maps between the legs of a walk in tiles, and their gradients."""
 _ANY_BYTES = 90_000_000
 """What the first evaluation takes at any size: workspaces of the convolutions, mostly."""
 _KEPT = {"compact": 10, "vgg19": 30, "vgg19-torchvision": 30}
@@ -62,14 +70,15 @@ class Rung:
         remembered = 2 * self.history * pixels * channels * _HALF_BYTES
         if self.tile_px is None:
             return images + remembered + _ANY_BYTES + _WHOLE[backbone] * pixels
+        found = images + remembered + _ANY_BYTES + _KEPT[backbone] * pixels
+        if self.tile_px >= max(height, width):
+            return found + _LEAN[backbone] * pixels
         seen = _seen_px(height, self.tile_px) * _seen_px(width, self.tile_px)
-        kept = _KEPT[backbone] * pixels
-        return images + remembered + _ANY_BYTES + _LEAN[backbone] * seen + kept
+        return found + _TILE[backbone] * seen + _MAPS[backbone] * pixels
 
 
 def _seen_px(edge_px: int, tile_px: int) -> int:
-    count = -(-edge_px // tile_px)
-    return min(edge_px, -(-edge_px // count) + ALIGNMENT_PX + 2 * _MARGIN_PX)
+    return min(edge_px, tile_px + 2 * _MARGIN_PX)
 
 
 def ladder(height: int, width: int) -> tuple[Rung, ...]:
@@ -132,6 +141,39 @@ def is_exhausted(error: BaseException) -> bool:
         return True
     # What torch and oneDNN raise on the CPU has no class of its own.
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
+
+
+def soundly(call: Callable[[], T]) -> T:
+    """What a call returns or raises, in another thread if this one cannot compute any more.
+
+    oneDNN notes in a thread's own memory that it could not get room for its code once, and refuses
+    to make any more of it there, however much room there is later.
+    """
+    if not getattr(_thread, "is_spoiled", False):
+        try:
+            return call()
+        except RuntimeError as error:
+            _thread.is_spoiled = _LASTING in str(error)
+            raise
+    answers: queue.SimpleQueue[Future[T]] = queue.SimpleQueue()
+
+    def answer() -> None:
+        future: Future[T] = Future()
+        try:
+            future.set_result(call())
+        except BaseException as error:
+            future.set_exception(error)
+        answers.put(future)
+
+    # A daemon: who stops the program does not wait for the painting.
+    threading.Thread(target=answer, name="painter", daemon=True).start()
+    try:
+        return answers.get().result()
+    finally:
+        del answer
+
+
+_thread = threading.local()
 
 
 def free_cache(device: torch.device) -> None:

@@ -17,8 +17,8 @@ from transfer.settings import Settings
 from transfer.statistics import Statistics, blended, statistics
 from transfer.strength import Hold, content_layer
 from transfer.terms import StyleTerm, Term
-from transfer.tiled import Features, TiledLoss, content_term, statistics_of
-from transfer.tiles import cut, halvings, margin_px
+from transfer.tiled import Stages, TiledLoss, Walk, content_term, statistics_of
+from transfer.tiles import halvings
 
 _Found = dict[str, Statistics]
 
@@ -136,13 +136,16 @@ def tiled_objective(
     hold = hold or Hold.of(settings, backbone.name, max(height, width))
     weights = _Weights.of(settings)
     layers, layer_of_content = weights.layers, content_layer(settings, backbone.name)
-    features = partial(_features, backbone, settings, is_lean=True)
-    tiles = cut(height, width, tile_px, margin_px({*layers, layer_of_content}))
+    # Tiles of compact are small enough to remember all that makes the way back quick.
+    is_lean = tile_px >= max(height, width) or backbone.name != "compact"
+    stages = partial(_stages, backbone, settings, is_lean)
+    walk = partial(Walk, stages, height=height, width=width, tile_px=tile_px)
     with torch.no_grad():
         content = resized(scene.content, height, width)
-        terms: list[Term] = [content_term(features, content, layer_of_content, hold, tiles)]
+        walk_of_content = walk(layers={layer_of_content})
+        terms: list[Term] = [content_term(walk_of_content, content, layer_of_content, hold)]
         del content
-        found_in = partial(_tiled_statistics, features, layers, tile_px)
+        found_in = partial(_tiled_statistics, stages, layers, tile_px)
         for region in scene.regions:
             targets = _style_targets(found_in, region, _seen_px(settings, height, width))
             shares = _shares(region, layers, height, width)
@@ -151,7 +154,7 @@ def tiled_objective(
                 factor = region.area * weight / weights.whole
                 term = StyleTerm(layer, factor, targets[layer], positions, shares[layer])
                 terms.append(term)
-    return TiledLoss(features, terms, tiles, weights.smoothness)
+    return TiledLoss(walk(layers={*layers, layer_of_content}), terms, weights.smoothness)
 
 
 def _features(
@@ -159,26 +162,45 @@ def _features(
     settings: Settings,
     image: Tensor,
     layers: Collection[str],
-    *,
-    is_lean: bool = False,
 ) -> dict[str, Tensor]:
     image = image.expand(-1, 3, -1, -1)
-    return backbone.features(image, layers, settings.expert.pooling, is_lean=is_lean)
+    return backbone.features(image, layers, settings.expert.pooling)
 
 
-def _statistics(features: Features, layers: Collection[str], image: Tensor) -> _Found:
+def _stages(
+    backbone: VggBackbone,
+    settings: Settings,
+    is_lean: bool,
+    activations: Tensor,
+    stages: range,
+    layers: Collection[str],
+    *,
+    has_map: bool,
+) -> tuple[dict[str, Tensor], Tensor | None]:
+    if stages.start == 0:
+        activations = activations.expand(-1, 3, -1, -1)
+    pooling = settings.expert.pooling
+    return backbone.stages(activations, stages, layers, pooling, has_map=has_map, is_lean=is_lean)
+
+
+def _statistics(
+    features: Callable[[Tensor, Collection[str]], dict[str, Tensor]],
+    layers: Collection[str],
+    image: Tensor,
+) -> _Found:
     found = features(image, layers)
     return {layer: statistics(found[layer]) for layer in layers}
 
 
 def _tiled_statistics(
-    features: Features, layers: Collection[str], tile_px: int, image: Tensor
+    stages: Stages, layers: Collection[str], tile_px: int, image: Tensor
 ) -> _Found:
     _, _, height, width = image.shape
-    tiles = cut(height, width, tile_px, margin_px(layers))
-    if len(tiles) == 1:
-        return _statistics(features, layers, image)
-    return statistics_of(features, image, layers, tiles)
+    walk = Walk(stages, layers, height, width, tile_px)
+    if walk.is_whole:
+        (part,) = walk.parts(walk.legs[0], image)
+        return {layer: statistics(part.layers[layer]) for layer in layers}
+    return statistics_of(walk, image, layers)
 
 
 def _seen_px(settings: Settings, height: int, width: int) -> int:

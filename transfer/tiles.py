@@ -6,61 +6,90 @@ from itertools import pairwise, product
 
 from transfer.settings import LAYERS
 
-ALIGNMENT_PX = 16
-"""Four poolings: cuts elsewhere would pool other positions together than the whole picture does."""
+_ALIGNMENT = 16
+"""Cuts lie at multiples of it, whatever is cut: a multiple of all poolings between two maps."""
+
+_FRONT = 2
+"""Stages of the first leg. The map behind the first would be larger than the image itself."""
+
+
+@dataclass(frozen=True)
+class Leg:
+    """Stages that are computed together, from one map that is kept whole to the next."""
+
+    first: int
+    """Stage, from 0: as many poolings lie before its map; that of the first leg is the image."""
+    last: int
+    is_end: bool
+    """Whether no map is wanted behind it."""
+
+    @property
+    def poolings(self) -> int:
+        """From its map to the next."""
+        return self.last - self.first + (not self.is_end)
+
+    def has(self, layer: str) -> bool:
+        """Whether a layer lies in it."""
+        return self.first <= halvings(layer) <= self.last
+
+    def margin(self, layers: Collection[str]) -> int:
+        """How far around a tile it looks, in positions of its map.
+
+        Each convolution looks one position farther, which after k poolings is 2^k positions of the
+        map. Rounded up, so that windows begin where poolings begin.
+        """
+        seen = [layer for layer in LAYERS if self.has(layer)]
+        if self.is_end:
+            seen = seen[: 1 + max(seen.index(layer) for layer in layers if layer in seen)]
+        reach = sum(1 << (halvings(layer) - self.first) for layer in seen)
+        unit = 1 << self.poolings
+        return -(-reach // unit) * unit
 
 
 @dataclass(frozen=True)
 class Span:
-    """Along one edge: from where to where a tile answers, and what it has to see for that, px."""
+    """Along one edge of a map: from where to where a tile answers, and what it sees for that."""
 
     begin: int
     end: int
     seen_begin: int
     seen_end: int
 
-    def positions(self, halvings: int) -> slice:
-        """The layer's positions that the tile answers for, in the layer of the whole picture."""
-        # Poolings round down; every cut but the picture's own edge is a multiple of 16.
-        return slice(self.begin >> halvings, self.end >> halvings)
+    def positions(self, poolings: int) -> slice:
+        """What it answers for after some poolings, in the whole map there."""
+        # Poolings round down; every cut but the map's own edge is a multiple of theirs.
+        return slice(self.begin >> poolings, self.end >> poolings)
 
-    def in_window(self, halvings: int) -> slice:
-        """The same positions in the layer of what the tile sees."""
-        shift = self.seen_begin >> halvings
-        return slice((self.begin >> halvings) - shift, (self.end >> halvings) - shift)
+    def in_window(self, poolings: int) -> slice:
+        """The same positions in what becomes of its window."""
+        shift = self.seen_begin >> poolings
+        return slice((self.begin >> poolings) - shift, (self.end >> poolings) - shift)
 
     @property
     def seen(self) -> slice:
-        """What the tile sees, in the whole picture."""
+        """What the tile sees, in the whole map."""
         return slice(self.seen_begin, self.seen_end)
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A part of a picture."""
+    """A part of a map."""
 
     rows: Span
     columns: Span
 
     @property
     def window(self) -> tuple[slice, slice]:
-        """Rows and columns that it sees, in the whole picture."""
+        """Rows and columns that it sees, in the whole map."""
         return self.rows.seen, self.columns.seen
 
-    @property
-    def window_pixels(self) -> int:
-        """How many these are."""
-        return (self.rows.seen_end - self.rows.seen_begin) * (
-            self.columns.seen_end - self.columns.seen_begin
-        )
+    def positions(self, poolings: int) -> tuple[slice, slice]:
+        """Rows and columns that it answers for after some poolings, in the whole map there."""
+        return self.rows.positions(poolings), self.columns.positions(poolings)
 
-    def positions(self, layer: str) -> tuple[slice, slice]:
-        """Rows and columns of the layer that it answers for, in the whole picture's layer."""
-        return self.rows.positions(halvings(layer)), self.columns.positions(halvings(layer))
-
-    def in_window(self, layer: str) -> tuple[slice, slice]:
-        """The same rows and columns in the layer of its window."""
-        return self.rows.in_window(halvings(layer)), self.columns.in_window(halvings(layer))
+    def in_window(self, poolings: int) -> tuple[slice, slice]:
+        """The same rows and columns in what becomes of its window."""
+        return self.rows.in_window(poolings), self.columns.in_window(poolings)
 
 
 def halvings(layer: str) -> int:
@@ -68,45 +97,50 @@ def halvings(layer: str) -> int:
     return int(layer[len("relu")]) - 1
 
 
-def margin_px(layers: Collection[str]) -> int:
-    """How far around a tile the deepest of these layers looks, in px, rounded up to 16.
+def legs(layers: Collection[str], *, is_whole: bool) -> tuple[Leg, ...]:
+    """How these layers are computed: in one go, or with maps between.
 
-    A position of a layer after k poolings stands for 2^k px, and each convolution of that stage
-    looks one position, 2^k px, farther: 70 px at relu5_1, so 80.
+    Without maps between, each tile would see the receptive field of the deepest layer around
+    itself, 70 px at relu5_1, and of a tile of 512 px two thirds as much again be thrown away.
     """
-    deepest = max(LAYERS.index(layer) for layer in layers)
-    reach = sum(1 << halvings(layer) for layer in LAYERS[: deepest + 1])
-    return -(-reach // ALIGNMENT_PX) * ALIGNMENT_PX
-
-
-def cut(height: int, width: int, tile_px: int, margin: int) -> tuple[Tile, ...]:
-    """A picture in tiles of nearly equal size.
-
-    The gradient of sums over all positions is the sum over tiles of the gradients of the sums over
-    the positions that a tile answers for, each taken with respect to all that the tile sees. That
-    is exact as soon as the tile sees the receptive field of these positions (`margin_px`); what is
-    computed in the margin beyond is thrown away. At the picture's borders the window ends there
-    too, and the backbone mirrors it as it does the whole picture.
-
-    Args:
-        height: of the picture.
-        width: of the picture.
-        tile_px: longest edge of a tile without its margin, at least 16.
-        margin: seen around it, a multiple of 16, px.
-    """
-    return tuple(
-        Tile(rows, columns)
-        for rows, columns in product(
-            _spans(height, tile_px, margin), _spans(width, tile_px, margin)
-        )
+    deepest = max(halvings(layer) for layer in layers)
+    if is_whole or deepest < _FRONT:
+        return (Leg(0, deepest, is_end=True),)
+    front = Leg(0, _FRONT - 1, is_end=False)
+    return front, *(
+        Leg(stage, stage, is_end=stage == deepest) for stage in range(_FRONT, deepest + 1)
     )
 
 
-def _spans(edge_px: int, tile_px: int, margin: int) -> list[Span]:
-    units = max(1, edge_px // ALIGNMENT_PX)
-    count = -(-units // max(1, tile_px // ALIGNMENT_PX))
-    cuts = [units * number // count * ALIGNMENT_PX for number in range(count)] + [edge_px]
+def cut(leg: Leg, height: int, width: int, tile_px: int, margin: int) -> tuple[Tile, ...]:
+    """A leg's map in tiles of nearly equal size.
+
+    The gradient of sums over all positions is the sum over tiles of the gradients of the sums over
+    the positions that a tile answers for, each taken with respect to all that the tile sees. That
+    is exact as soon as the tile sees the receptive field of these positions (`Leg.margin`); what is
+    computed in the margin beyond is thrown away. At the map's borders the window ends there too,
+    and the backbone mirrors it as it does the whole map.
+
+    Args:
+        leg: whose map it is.
+        height: of the map.
+        width: of the map.
+        tile_px: longest edge of a tile of the image, at least 16. Deeper maps have more channels:
+            their tiles have fewer positions, but lie farther apart.
+        margin: seen around it, in positions.
+    """
+    edge = max(_ALIGNMENT, tile_px >> max(0, leg.first - 1))
+    return tuple(
+        Tile(rows, columns)
+        for rows, columns in product(_spans(height, edge, margin), _spans(width, edge, margin))
+    )
+
+
+def _spans(whole: int, edge: int, margin: int) -> list[Span]:
+    units = max(1, whole // _ALIGNMENT)
+    count = -(-units // max(1, edge // _ALIGNMENT))
+    cuts = [units * number // count * _ALIGNMENT for number in range(count)] + [whole]
     return [
-        Span(begin, end, max(0, begin - margin), min(edge_px, end + margin))
+        Span(begin, end, max(0, begin - margin), min(whole, end + margin))
         for begin, end in pairwise(cuts)
     ]

@@ -78,23 +78,54 @@ class VggBackbone:
         if image.ndim != 4 or image.shape[:2] != (1, 3) or min(image.shape[2:]) < MIN_EDGE_PX:
             wanted = f"(1, 3, H, W) with H and W at least {MIN_EDGE_PX}"
             raise ShapeError("image", wanted, tuple(image.shape))
+        stages = range(len(CONVOLUTIONS))
+        found, _ = self.stages(image, stages, layers, pooling, has_map=False, is_lean=is_lean)
+        return found
+
+    def stages(
+        self,
+        activations: Tensor,
+        stages: range,
+        layers: Collection[str],
+        pooling: Pooling = Pooling.MAX,
+        *,
+        has_map: bool,
+        is_lean: bool = False,
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
+        """Some stages, from what the one before left after its pooling.
+
+        Args:
+            activations: the image for the first stage, otherwise a map, shape (1, C, H, W).
+            stages: which, from 0 on.
+            layers: that are wanted of them.
+            pooling: see `features`.
+            has_map: whether the map behind the last one is wanted, too.
+            is_lean: see `features`.
+
+        Returns:
+            layers by name, and the map behind, if it is wanted.
+        """
         found: dict[str, Tensor] = {}
-        wanted_layers = set(layers)
-        activations = image.contiguous(memory_format=torch.channels_last)
+        wanted = set(layers)
+        activations = activations.contiguous(memory_format=torch.channels_last)
+        # Where nothing has to be remembered, torch's own functions are quicker.
+        is_lean = is_lean and torch.is_grad_enabled()
         convolved = lean.convolved if is_lean else _convolved
         pooled = (_LEAN_POOLED if is_lean else _POOLED)[pooling]
-        for stage, convolutions in enumerate(CONVOLUTIONS):
-            if stage > 0:
+        for stage in stages:
+            if stage > stages.start:
                 activations = pooled(activations)
-            for convolution in convolutions:
+            for convolution in CONVOLUTIONS[stage]:
                 kernel, bias = self._weights[convolution]
                 activations = convolved(activations, kernel, bias)
                 name = convolution.replace("conv", "relu")
-                if name in wanted_layers:
+                if name in wanted:
                     found[name] = activations
-                    if len(found) == len(wanted_layers):
-                        return found
-        raise KeyError(f"unknown layers: {sorted(wanted_layers - found.keys())}")
+                    if len(found) == len(wanted) and not has_map:
+                        return found, None
+        if missing := wanted - found.keys():
+            raise KeyError(f"unknown layers: {sorted(missing)}")
+        return found, pooled(activations) if has_map else None
 
 
 def _convolved(activations: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:

@@ -162,7 +162,8 @@ small = Settings(64, effort=Effort.DRAFT, backbone=Backbone.COMPACT)
 painter.paint(Image.open(content), [Image.open(style)], small)  # everything is loaded
 status = open("/proc/self/status").read()
 held = int(status.split("VmData:")[1].split()[0]) * 1024
-resource.setrlimit(resource.RLIMIT_DATA, (held + int(room),) * 2)
+usual = resource.getrlimit(resource.RLIMIT_DATA)
+resource.setrlimit(resource.RLIMIT_DATA, (held + int(room), usual[1]))
 heard = []
 try:
     done = painter.paint(
@@ -173,6 +174,8 @@ except MemoryExceeded as error:
 else:
     assert heard == sorted(heard), heard
     print(done.memory.tile_px, done.evaluations, *done.renditions.values())
+resource.setrlimit(resource.RLIMIT_DATA, usual)
+painter.paint(Image.open(content), [Image.open(style)], small)
 """
 
 
@@ -203,4 +206,5 @@ def test_a_process_at_its_limit_goes_down_the_ladder(limited: Callable[[int], st
 
 
 def test_only_the_lowest_rung_gives_up(limited: Callable[[int], str]) -> None:
+    """And after that, with more memory, the same process paints again."""
     assert "not enough memory to paint at 768 px" in limited(8_000_000)

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 import pytest
@@ -14,8 +14,8 @@ from transfer.regions import Region
 from transfer.renditions import Canvas
 from transfer.settings import Expert, Pooling, Settings
 from transfer.targets import objective, tiled_objective
-from transfer.tiled import TiledLoss
-from transfer.tiles import cut
+from transfer.tiled import TiledLoss, Walk
+from transfer.tiles import Leg
 
 SIZES = [(128, 160), (111, 175), (16, 200), (37, 251)]
 
@@ -167,20 +167,29 @@ def test_any_function_of_sums_may_be_a_term(backbone: VggBackbone) -> None:
         features = backbone.features(image, ["relu4_2"])["relu4_2"]
         return term.loss(term.sums(features, slice(None), slice(None))).float()
 
-    tiled = TiledLoss(backbone.features, [term], cut(111, 143, 32, 48), 0.0)
+    tiled = TiledLoss(Walk(backbone.stages, ["relu4_2"], 111, 143, 32), [term], 0.0)
     loss, gradient = with_gradient(whole, image)
     tiled_loss, tiled_gradient = with_gradient(tiled, image)
     assert tiled_loss == pytest.approx(loss, rel=1e-5)
     assert (tiled_gradient - gradient).norm() < 2e-5 * gradient.norm()
 
 
-def test_a_smaller_margin_is_not_enough(backbone: VggBackbone) -> None:
-    """The margin is not wider than it has to be, and the tests above would notice."""
-    canvas = scene(128, 160)
-    image = resized(canvas.content, 128, 160).flip(3)
-    whole = tiled_objective(backbone, canvas, 128, 160, Settings(), 64)
-    _, gradient = with_gradient(whole, image)
-    terms = whole._terms
-    narrow = TiledLoss(whole._features, terms, cut(128, 160, 64, 32), 2.0)
-    _, other = with_gradient(narrow, image)
-    assert (other - gradient).norm() > 1e-4 * gradient.norm()
+@pytest.mark.parametrize("stage", range(5))
+def test_a_smaller_margin_is_not_enough(
+    backbone: VggBackbone, monkeypatch: pytest.MonkeyPatch, stage: int
+) -> None:
+    """The margins are not wider than they have to be, and the tests above would notice."""
+    canvas = scene(528, 544)
+    image = resized(canvas.content, 528, 544).flip(3)
+    _, gradient = with_gradient(tiled_objective(backbone, canvas, 528, 544, Settings(), 32), image)
+    margin = Leg.margin
+
+    def narrow(leg: Leg, layers: Collection[str]) -> int:
+        less = (1 << leg.poolings) if leg.first == stage else 0
+        return margin(leg, layers) - less
+
+    monkeypatch.setattr(Leg, "margin", narrow)
+    _, other = with_gradient(tiled_objective(backbone, canvas, 528, 544, Settings(), 32), image)
+    apart = (other - gradient).norm() / gradient.norm()
+    # Nothing begins with the second stage: it belongs to the first leg.
+    assert (apart > 1e-4) == (stage != 1)

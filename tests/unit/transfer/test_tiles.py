@@ -4,7 +4,10 @@ import pytest
 import torch
 
 from transfer.settings import LAYERS
-from transfer.tiles import cut, halvings, margin_px
+from transfer.tiles import Leg, cut, halvings, legs
+
+FRONT = Leg(0, 1, is_end=False)
+WHOLE = Leg(0, 4, is_end=True)
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (50, 333), (256, 97), (1023, 31)])
@@ -12,36 +15,70 @@ from transfer.tiles import cut, halvings, margin_px
 def test_every_position_of_every_layer_is_answered_for_once(
     height: int, width: int, tile_px: int
 ) -> None:
-    tiles = cut(height, width, tile_px, 80)
-    for layer in LAYERS:
-        shift = halvings(layer)
-        counted = torch.zeros(height >> shift, width >> shift)
-        for tile in tiles:
-            counted[tile.positions(layer)] += 1
-        assert counted.eq(1).all()
+    for leg in legs(LAYERS, is_whole=False):
+        shift = leg.first
+        tiles = cut(leg, height >> shift, width >> shift, tile_px, leg.margin(LAYERS))
+        for layer in filter(leg.has, LAYERS):
+            after = halvings(layer)
+            counted = torch.zeros(height >> after, width >> after)
+            for tile in tiles:
+                counted[tile.positions(after - shift)] += 1
+            assert counted.eq(1).all()
+
+
+def test_every_layer_lies_in_one_leg_and_every_map_is_the_next_ones() -> None:
+    for is_whole in (False, True):
+        found = legs(LAYERS, is_whole=is_whole)
+        assert all(sum(leg.has(layer) for leg in found) == 1 for layer in LAYERS)
+        assert all(one.first + one.poolings == other.first for one, other in pairwise(found))
+        assert [leg.is_end for leg in found] == [False] * (len(found) - 1) + [True]
+
+
+@pytest.mark.parametrize(
+    ("layers", "count"), [({"relu1_1"}, 1), ({"relu2_2"}, 1), ({"relu1_1", "relu4_2"}, 3)]
+)
+def test_there_are_no_more_legs_than_needed(layers: set[str], count: int) -> None:
+    assert len(legs(layers, is_whole=False)) == count
 
 
 @pytest.mark.parametrize("edge", [50, 333, 1023])
 def test_windows_are_aligned_and_show_each_position_where_it_is(edge: int) -> None:
     """Counting px along an edge, each position's first px is the same seen from its window."""
-    spans = [tile.columns for tile in cut(16, edge, 64, 80)]
+    spans = [tile.columns for tile in cut(FRONT, 16, edge, 64, 8)]
     assert spans[0].begin == 0
     assert spans[-1].end == edge
     assert all(one.end == other.begin for one, other in pairwise(spans))
     for span in spans:
         assert span.end - span.begin <= 64 + 15
-        assert span.seen_begin % 16 == 0
-        assert span.seen_begin == max(0, span.begin - 80)
-        assert span.seen_end == min(edge, span.end + 80)
-        for shift in range(5):
+        assert span.seen_begin % 4 == 0
+        assert span.seen_begin == max(0, span.begin - 8)
+        assert span.seen_end == min(edge, span.end + 8)
+        for shift in range(3):
             whole = torch.arange(edge >> shift) << shift
             window = torch.arange(edge)[span.seen][:: 1 << shift]
             assert torch.equal(whole[span.positions(shift)], window[span.in_window(shift)])
 
 
 @pytest.mark.parametrize(
-    ("layers", "margin"),
-    [({"relu1_1"}, 16), ({"relu3_1"}, 16), ({"relu4_2", "relu1_1"}, 48), ({"relu5_1"}, 80)],
+    ("leg", "layers", "margin"),
+    [
+        (WHOLE, {"relu1_1"}, 16),
+        (WHOLE, {"relu3_1"}, 16),
+        (WHOLE, {"relu4_2", "relu1_1"}, 48),
+        (WHOLE, {"relu5_1"}, 80),
+        (FRONT, {"relu1_1"}, 8),
+        (Leg(2, 2, is_end=False), {"relu3_1"}, 4),
+        (Leg(3, 3, is_end=True), {"relu4_1"}, 1),
+        (Leg(3, 3, is_end=True), {"relu4_2"}, 2),
+    ],
 )
-def test_the_margin_is_the_receptive_field(layers: set[str], margin: int) -> None:
-    assert margin_px(layers) == margin
+def test_the_margin_is_the_receptive_field(leg: Leg, layers: set[str], margin: int) -> None:
+    """To the last layer that is wanted, or to the map behind."""
+    assert leg.margin(layers) == margin
+
+
+def test_deeper_maps_are_cut_into_smaller_tiles() -> None:
+    front, third, fourth, fifth = (
+        cut(leg, 1024, 1024, 512, 0)[0].rows.end for leg in legs(LAYERS, is_whole=False)
+    )
+    assert (front, third, fourth, fifth) == (512, 256, 128, 64)

@@ -1,0 +1,87 @@
+"""How exactly tiles give the gradient of the whole picture.
+
+For the six fixed pairs of the quality benchmark (five with `--pairs 5`), at each tile size: the
+photo itself, with a little noise, is the image; its gradient is computed at once and in
+tiles, and compared.
+
+    python -m benchmarks.tiles [--backbone compact] [--size 1024] [--tile 512 256 128]
+                               [--pairs 6] [--pictures DIR]
+
+Takes a minute for compact at 1024 px on one core.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmarks.qualitylib.errors import PairsMissing
+from benchmarks.qualitylib.pairs import FIXED_PAIRS, Pair, named_pairs
+from config import PROJECT_ROOT
+from transfer.backbones.vgg import VggBackbone
+from transfer.engine import Painter
+from transfer.images import read_image, to_tensor
+from transfer.regions import Region
+from transfer.renditions import Canvas
+from transfer.settings import Backbone, Settings
+from transfer.targets import objective, tiled_objective
+
+_NOISE = 0.05
+"""So that the content has a gradient, too."""
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    backbones = [str(one) for one in Backbone if one is not Backbone.AUTO]
+    parser.add_argument("--backbone", choices=backbones, default="compact")
+    parser.add_argument("--size", type=int, default=1024, help="long edge, px (%(default)s)")
+    parser.add_argument("--tile", type=int, nargs="+", default=[512, 256, 128], metavar="PX")
+    parser.add_argument("--pairs", type=int, default=len(FIXED_PAIRS), help="(%(default)s)")
+    default = PROJECT_ROOT.parent / "shared" / "pictures"
+    parser.add_argument("--pictures", type=Path, default=default, metavar="DIR")
+    options = parser.parse_args()
+    try:
+        pairs = named_pairs(options.pictures, FIXED_PAIRS[: options.pairs])
+    except PairsMissing as error:
+        print(error, file=sys.stderr)
+        return 2
+    backbone = Painter().backbone(options.backbone)
+    print(f"{options.backbone}, {options.size} px; difference from the whole picture's gradient,")
+    print("largest / largest and Frobenius / Frobenius\n")
+    print(f"{'pair':<28}" + "".join(f"{f'tiles of {tile} px':>22}" for tile in options.tile))
+    worst = 0.0
+    for pair in pairs:
+        cells = [_apart(backbone, pair, options.size, tile) for tile in options.tile]
+        worst = max(worst, *(largest for largest, _ in cells))
+        text = "".join(f"{f'{largest:.1e}  {norm:.1e}':>22}" for largest, norm in cells)
+        print(f"{pair.name:<28}{text}", flush=True)
+    print(f"\nworst: {worst:.1e}")
+    return 0
+
+
+def _apart(backbone: VggBackbone, pair: Pair, size: int, tile_px: int) -> tuple[float, float]:
+    """Relative difference of the gradients: of the largest values, and of the norms."""
+    content = to_tensor(read_image(pair.content), size)
+    style = to_tensor(read_image(pair.style), size)
+    canvas = Canvas(content, (Region((style,), None, None),), content, lambda image: image)
+    generator = torch.Generator().manual_seed(0)
+    image = content + _NOISE * torch.randn(content.shape, generator=generator)
+    about = backbone, canvas, content.shape[2], content.shape[3], Settings(long_edge_px=size)
+    whole = _gradient(objective(*about), image)
+    tiled = _gradient(tiled_objective(*about, tile_px), image)
+    apart = tiled - whole
+    return float(apart.abs().max() / whole.abs().max()), float(apart.norm() / whole.norm())
+
+
+def _gradient(loss: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
+    image = image.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(image), image)
+    return gradient
+
+
+if __name__ == "__main__":
+    sys.exit(main())

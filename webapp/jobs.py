@@ -5,24 +5,20 @@ import logging
 import os
 import socket
 import time
-from contextlib import suppress
-from dataclasses import dataclass
 
 from flask import current_app
 from PIL import Image
-from sqlalchemy import select
 
 from config import Config
 from transfer.engine import Painter, Proof
 from transfer.engine import Painting as Painted
 from transfer.errors import CheckpointUnusable, TransferError
 from transfer.memory import MAX_MEMORY_MIN, free_cache, map_large_blocks
-from transfer.settings import Backbone, Rendition, Settings
-from webapp import attempts, footprint, leftovers, schedule
+from transfer.settings import Backbone, Rendition
+from webapp import attempts, footprint, leftovers, schedule, sources
 from webapp.attempts import Claim
-from webapp.extensions import db
 from webapp.intake import encoded
-from webapp.models import Painting, State
+from webapp.models import State
 from webapp.reporting import CancelRequested, Reporter, StopRequested, Superseded, TimeUp
 from webapp.storage import THUMBNAIL_EDGES_PX, DiskFull, Storage
 
@@ -135,7 +131,7 @@ def _paint(claim: Claim) -> str:
 
 
 def _optimize(claim: Claim, storage: Storage, reporter: Reporter) -> None:
-    order = _load(claim, storage)
+    order = sources.load(claim, storage)
 
     def paint(checkpoint: bytes | None, proof: Proof | None) -> Painted:
         return warm_up().paint(
@@ -161,72 +157,6 @@ def _optimize(claim: Claim, storage: Storage, reporter: Reporter) -> None:
         storage.write(storage.animation(claim.public_id, claim.attempt_id), painted.animation)
         if not attempts.add_animation(claim):
             raise Superseded
-
-
-@dataclass(frozen=True)
-class _Order:
-    """What the engine is given."""
-
-    content: Image.Image
-    styles: list[Image.Image]
-    settings: Settings
-    proof: Proof | None
-
-
-class ProofRemoved(TransferError):
-    """The painting that was to be gone on from is gone for good."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The painting that this one was to go on from has been removed. "
-            "Use “Try with changes” to paint it from the beginning."
-        )
-
-
-def _load(claim: Claim, storage: Storage) -> _Order:
-    painting = db.session.get_one(Painting, claim.painting_id)
-    order = _Order(
-        _opened(storage, painting.content.public_id),
-        [_opened(storage, style.public_id) for style in painting.styles],
-        painting.settings,
-        _proof(painting, storage),
-    )
-    # Painting takes a minute; a read transaction open for as long would hold back SQLite's
-    # checkpoints.
-    db.session.rollback()
-    return order
-
-
-def _proof(painting: Painting, storage: Storage) -> Proof | None:
-    """The earlier painting that this one goes on from.
-
-    Raises:
-        ProofRemoved: if it is not there any more.
-    """
-    if painting.proof_id is None:
-        return None
-    earlier = db.session.scalar(select(Painting).where(Painting.public_id == painting.proof_id))
-    if earlier is None or earlier.cover is None:
-        raise ProofRemoved
-    path = storage.rendition(
-        earlier.public_id, Rendition(earlier.cover.kind), earlier.cover.attempt_id
-    )
-    try:
-        with Image.open(path, formats=("PNG",)) as image:
-            shown = image.convert("RGB")
-    except FileNotFoundError:
-        raise ProofRemoved from None
-    state = None
-    # At a larger size the optimizer has other values to know about.
-    if earlier.state_id is not None and painting.long_edge_px == painting.proof_px:
-        with suppress(FileNotFoundError):
-            state = storage.optimizer(earlier.public_id, earlier.state_id).read_bytes()
-    return Proof(shown, state)
-
-
-def _opened(storage: Storage, picture_id: str) -> Image.Image:
-    with Image.open(storage.picture(picture_id), formats=("JPEG",)) as image:
-        return image.convert("RGB")
 
 
 def _store(

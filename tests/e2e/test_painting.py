@@ -60,6 +60,29 @@ def test_cancel_before_it_begins(owner: Person, open_page: OpenPage) -> None:
     painting.wait_for_heading("Stopped", STEP_TIMEOUT_S)
 
 
+def test_paint_on(owner: Person, open_page: OpenPage) -> None:
+    first = owner.order(**SMALL)
+    page = open_page(owner)
+    painting = PaintingPage(page)
+    painting.open(first)
+    painting.wait_for_heading("Hill in the style of Stripes", 60)
+    # A double click is one order.
+    page.get_by_role("button", name="More strokes").dblclick()
+    expect(page.get_by_role("link", name="the painting of 256 px")).to_be_visible()
+    painting.wait_for_heading("Hill in the style of Stripes", 60)
+    expect(painting.shown).to_have_attribute("width", "256")
+
+    page.get_by_role("link", name="the painting of 256 px").click()
+    page.get_by_label("Size").select_option("512")
+    page.get_by_role("button", name="Larger").click()
+    expect(page.get_by_role("link", name="the painting of 256 px")).to_be_visible()
+    painting.wait_for_heading("Hill in the style of Stripes", 60)
+    expect(painting.shown).to_have_attribute("width", "512")
+    gallery = GalleryPages(page)
+    gallery.open()
+    expect(gallery.cards).to_have_count(3)
+
+
 def test_stop_and_start_of_the_site(tmp_path: Path, open_page: OpenPage) -> None:
     """What hung on the wall is there, what was being painted goes on, whoever was in stays in."""
     instance_dir = tmp_path / "instance"

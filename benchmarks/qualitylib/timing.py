@@ -5,18 +5,20 @@ import platform
 import resource
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Self
 
 from config import PROJECT_ROOT
 from deploy import tether
 
 _PROC_STAT = Path("/proc/stat")
-_OWN_STATUS = Path("/proc/self/status")
+_LOOK_EVERY_S = 0.02
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 """Kilobytes on Linux, bytes on macOS: getrusage(2) of each."""
 _IDLE_FIELDS = (3, 4)
@@ -64,15 +66,18 @@ def run_timed(command: Sequence[str], on_line: Callable[[str], None] | None = No
     """
     lines = []
     began, busy = time.monotonic(), _busy_s()
-    with subprocess.Popen(
-        [sys.executable, tether.__file__, *command],
-        cwd=PROJECT_ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    ) as process:
+    with (
+        subprocess.Popen(
+            [sys.executable, tether.__file__, *command],
+            cwd=PROJECT_ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process,
+        _Peak(process.pid) as peak,
+    ):
         try:
             assert process.stdout is not None  # noqa: S101 - for mypy: it is a pipe
             for line in process.stdout:
@@ -89,18 +94,52 @@ def run_timed(command: Sequence[str], on_line: Callable[[str], None] | None = No
             raise
     wall_s, cpu_s = time.monotonic() - began, used.ru_utime + used.ru_stime
     others_s = None if busy is None else max(0.0, (_busy_s() or busy) - busy - cpu_s)
-    peak_bytes = used.ru_maxrss * _MAXRSS_UNIT
+    # Where nothing was seen: with what whoever started it held at the moment.
+    peak_bytes = peak.bytes or used.ru_maxrss * _MAXRSS_UNIT
     return Ended(process.returncode, tuple(lines), Took(wall_s, cpu_s, others_s, peak_bytes))
+
+
+class _Peak:
+    """Looks every moment how much memory a process has held at most.
+
+    What wait4 tells counts the process that started it, too, as it was when it did.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.bytes = 0
+        self._status = Path(f"/proc/{pid}/status")
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while True:
+            self.bytes = max(self.bytes, _most_bytes(self._status) or 0)
+            if self._ended.wait(_LOOK_EVERY_S):
+                return
 
 
 def own_peak_bytes() -> int:
     """Most memory that this process held."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return _most_bytes(Path("/proc/self/status")) or usage.ru_maxrss * _MAXRSS_UNIT
+
+
+def _most_bytes(status: Path) -> int | None:
+    """The most memory that a process held since its program began; None if it does not tell."""
     with suppress(OSError):
-        for line in _OWN_STATUS.read_text().splitlines():
-            # "VmHWM:    12345 kB"; getrusage would count whoever started this process, too.
+        for line in status.read_text().splitlines():
+            # "VmHWM:    12345 kB"
             if line.startswith("VmHWM:"):
                 return 1024 * int(line.split()[1])
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT
+    return None
 
 
 def machine() -> dict[str, str | int]:

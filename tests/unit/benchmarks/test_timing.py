@@ -36,6 +36,14 @@ def test_waiting_costs_no_processor_time() -> None:
     assert took.cpu_s < took.wall_s / 2
 
 
+def test_the_memory_of_who_started_it_is_not_its_own() -> None:
+    held = b"x" * 150_000_000
+
+    took = run_timed(["sleep", "0.3"]).took
+
+    assert 0 < took.peak_bytes < len(held) / 2
+
+
 def test_the_work_of_others_is_told_apart() -> None:
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as other:
         try:

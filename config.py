@@ -35,7 +35,7 @@ class Config:
     max_upload_aspect: float = 20.0
     """Longest to shortest side; beyond it the short side vanishes at painting size."""
     max_stored_edge_px: int = 4096
-    """Uploads are kept at most this large: larger than any painting, smaller than a camera's."""
+    """Uploads are kept at most this large: as large as any painting, smaller than a camera's."""
     max_long_edge_px: int = 2048
     """Largest painting that can be ordered."""
     gallery_page_size: int = 24

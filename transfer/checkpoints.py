@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor
 
 from transfer.errors import CheckpointUnusable
@@ -22,6 +20,9 @@ from transfer.settings import Effort, Rendition, Settings, Start
 
 FORMAT = "pic2paint-checkpoint-3"
 """Changes whenever an old checkpoint would be misread."""
+
+_CODES = {torch.float32: "F32", torch.float16: "F16", torch.uint8: "U8"}
+_DTYPES = {code: dtype for dtype, code in _CODES.items()}
 
 MEMORY_MAX_BYTES = 192_000_000
 """Beyond this the optimizer's memory is left out. 20 vectors as long as the image, in half
@@ -87,7 +88,7 @@ class Checkpoint:
         if self.memory is not None:
             position["memory"] = json.dumps(_numbers_of(self.memory))
             tensors |= _tensors_of(self.memory)
-        return save(tensors, metadata=position)
+        return _written(tensors, position)
 
     @classmethod
     def from_bytes(
@@ -105,7 +106,7 @@ class Checkpoint:
         if metadata.get("identity") != identity:
             raise CheckpointUnusable("it belongs to other pictures or settings")
         try:
-            tensors = load(data)
+            tensors = _read(data)
             on_device = {
                 name: tensor.to(device)
                 for name, tensor in tensors.items()
@@ -125,7 +126,7 @@ class Checkpoint:
             image, grip = on_device["image"], float(metadata["grip"])
             numbers = metadata.get("memory")
             memory = None if numbers is None else _memory(json.loads(numbers), on_device)
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointUnusable("it is damaged") from error
         if not (torch.isfinite(image).all() and math.isfinite(grip)):
             raise CheckpointUnusable("its image holds values that are no numbers")
@@ -181,14 +182,16 @@ def identity_of(settings: Settings, plans: object, photo: Tensor, regions: Seque
     return digest.hexdigest()
 
 
-def kinship_of(settings: Settings, last: object, photo: Tensor, regions: Sequence[Region]) -> str:
+def kinship_of(
+    settings: Settings, last: tuple[str, int, int], photo: Tensor, regions: Sequence[Region]
+) -> str:
     """What has to be the same for the optimizer's memory to fit another painting.
 
     Not how long it is painted, nor what else is made of it.
 
     Args:
         settings: of the painting.
-        last: network and size at the end of the first rendition.
+        last: network, height and width at the end of the first rendition.
         photo: at the size of the painting.
         regions: its styles.
     """
@@ -205,11 +208,49 @@ def kinship_of(settings: Settings, last: object, photo: Tensor, regions: Sequenc
 
 
 def _metadata(data: bytes) -> dict[str, str]:
-    # safetensors reads metadata from files only; the header is 8 bytes of length, then JSON.
     try:
-        length = int.from_bytes(data[:8], "little")
-        header = json.loads(data[8 : 8 + length])
-        metadata: dict[str, str] = header["__metadata__"]
+        metadata: dict[str, str] = _header(data)["__metadata__"]
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointUnusable("it is damaged") from error
     return metadata
+
+
+# The format is that of safetensors: 8 bytes of length, a JSON header, the tensors one after the
+# other. Its own library ends the process where memory is short (0.8.0), and this is written and
+# read most where it is.
+
+
+def _written(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    header: dict[str, object] = {"__metadata__": metadata}
+    parts, end = [], 0
+    for name, tensor in tensors.items():
+        part = tensor.detach().cpu().contiguous()
+        begin, end = end, end + part.nbytes
+        header[name] = {
+            "dtype": _CODES[part.dtype],
+            "shape": list(part.shape),
+            "data_offsets": [begin, end],
+        }
+        parts.append(part.flatten().view(torch.uint8).numpy().data)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)  # So that every tensor begins at a multiple of its size.
+    return b"".join([len(text).to_bytes(8, "little"), text, *parts])
+
+
+def _read(data: bytes) -> dict[str, Tensor]:
+    tensors = {}
+    start = 8 + int.from_bytes(data[:8], "little")
+    for name, entry in _header(data).items():
+        if name != "__metadata__":
+            begin, end = entry["data_offsets"]
+            # A copy: what is read from bytes must not be written to.
+            part = bytearray(memoryview(data)[start + begin : start + end])
+            values = torch.frombuffer(part, dtype=_DTYPES[entry["dtype"]])
+            tensors[name] = values.reshape(entry["shape"])
+    return tensors
+
+
+def _header(data: bytes) -> dict[str, Any]:
+    length = int.from_bytes(data[:8], "little")
+    header: dict[str, Any] = json.loads(data[8 : 8 + length])
+    return header

@@ -100,12 +100,15 @@ class Commission:
         beginning = self._plans if proof is None else (self._plans, proof.digest)
         identity = identity_of(settings, beginning, *pictures)
         last = self._plans[settings.renditions[0]][-1]
-        self._kinship = kinship_of(settings, last, *pictures)
+        place = last.backbone, last.height, last.width
+        self._kinship = kinship_of(settings, place, *pictures)
         earlier = None
         if checkpoint is not None:
             earlier = Checkpoint.from_bytes(checkpoint, identity, device)
         elif proof is not None and proof.state is not None:
             earlier = Checkpoint.from_bytes(proof.state, self._kinship, device)
+        if proof is not None:
+            self._proof = replace(proof, state=None)  # It is read, and large.
         self._finished = {} if earlier is None else dict(earlier.finished)
         # Taken from here when its time has come: its memory is of no use beyond its step.
         self._resumable = {} if earlier is None else {earlier.rendition: earlier}

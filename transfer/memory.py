@@ -8,7 +8,6 @@ rungs have the same gradient but for rounding, so the picture is the same to the
 import ctypes
 import gc
 import os
-import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+
+from transfer.checkpoints import MEMORY_MAX_BYTES
 
 T = TypeVar("T")
 
@@ -68,6 +69,8 @@ class Rung:
         pixels = height * width
         images = pixels * channels * _FLOAT_BYTES * _VECTORS
         remembered = 2 * self.history * pixels * channels * _HALF_BYTES
+        if remembered < MEMORY_MAX_BYTES:
+            remembered *= 2  # Once more, in a checkpoint.
         if self.tile_px is None:
             return images + remembered + _ANY_BYTES + _WHOLE[backbone] * pixels
         found = images + remembered + _ANY_BYTES + _KEPT[backbone] * pixels
@@ -155,22 +158,22 @@ def soundly(call: Callable[[], T]) -> T:
         except RuntimeError as error:
             _thread.is_spoiled = _LASTING in str(error)
             raise
-    answers: queue.SimpleQueue[Future[T]] = queue.SimpleQueue()
+    # Made before the thread: there may be room for nothing in it.
+    future: Future[T] = Future()
 
     def answer() -> None:
-        future: Future[T] = Future()
         try:
             future.set_result(call())
         except BaseException as error:
             future.set_exception(error)
-        answers.put(future)
 
     # A daemon: who stops the program does not wait for the painting.
-    threading.Thread(target=answer, name="painter", daemon=True).start()
-    try:
-        return answers.get().result()
-    finally:
-        del answer
+    thread = threading.Thread(target=answer, name="painter", daemon=True)
+    thread.start()
+    thread.join()
+    if not future.done():
+        raise MemoryError("a thread ended without an answer")
+    return future.result()
 
 
 _thread = threading.local()

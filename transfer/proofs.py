@@ -34,10 +34,8 @@ class Proof:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of its pixels and its state, hexadecimal."""
-        found = hashlib.sha256(self.image.tobytes())
-        found.update(self.state or b"")
-        return found.hexdigest()
+        """SHA-256 of its pixels, hexadecimal."""
+        return hashlib.sha256(self.image.tobytes()).hexdigest()
 
 
 def check_fits(proof: Proof, settings: Settings, content: Image.Image) -> None:
@@ -74,7 +72,8 @@ def opened(proof: Proof, channels: int, height: int, width: int) -> Tensor:
 
 
 def state_of(checkpoint: Checkpoint, kinship: str) -> bytes | None:
-    """`Proof.state` of the end of a painting's first rendition; None if it is too large to keep.
+    """`Proof.state` of the end of a painting's first rendition; None if it is too
+    large to keep, or to be made at all.
 
     Args:
         checkpoint: after the last evaluation.
@@ -86,4 +85,7 @@ def state_of(checkpoint: Checkpoint, kinship: str) -> bytes | None:
     kept = Checkpoint(
         kinship, 0, 0, 0, checkpoint.image, {}, grip=checkpoint.grip, memory=checkpoint.memory
     )
-    return kept.to_bytes()
+    try:
+        return kept.to_bytes()
+    except MemoryError:
+        return None

@@ -111,7 +111,10 @@ def finish(
 ) -> bool:
     """End a painting, and note the memory that it took; False if it is no longer this attempt's."""
     moment = now()
-    values: dict[str, object] = {"progress": 1.0} if state is State.DONE else {}
+    # What is not finished is not gone on from: its optimizer's state would only take room.
+    values: dict[str, object] = (
+        {"progress": 1.0} if state is State.DONE else {"state_id": None, "state_bytes": None}
+    )
     with writing() as database:
         is_held = _write(
             database,

@@ -5,9 +5,11 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Callable, Sequence
 
 from flask import current_app
 from PIL import Image
+from sqlalchemy.exc import OperationalError
 
 from config import Config
 from transfer.engine import Painter, Proof
@@ -146,17 +148,34 @@ def _optimize(claim: Claim, storage: Storage, reporter: Reporter) -> None:
         )
 
     checkpoint = storage.read_checkpoint(claim.public_id, claim.checkpoint_id)
-    try:
-        painted = paint(checkpoint, order.proof)
-    except CheckpointUnusable as error:
-        # Written by another version, or damaged: starting over is slower, but right.
-        logger.warning("painting %s: begins anew: %s", claim.public_id, error)
-        # The image of an earlier painting is always good; what its optimizer knew may not be.
-        painted = paint(None, order.proof and Proof(order.proof.image))
+    proof = order.proof
+    beginnings: list[tuple[bytes | None, Proof | None]] = []
+    if checkpoint is not None:
+        beginnings.append((checkpoint, proof))
+    if proof is not None and proof.state is not None:
+        beginnings.append((None, proof))
+    # The photo, and the image of an earlier painting, are always good.
+    beginnings.append((None, proof and Proof(proof.image)))
+    painted = _first_usable(claim, paint, beginnings)
     if painted.animation is not None:
         storage.write(storage.animation(claim.public_id, claim.attempt_id), painted.animation)
         if not attempts.add_animation(claim):
             raise Superseded
+
+
+def _first_usable(
+    claim: Claim,
+    paint: Callable[[bytes | None, Proof | None], Painted],
+    beginnings: Sequence[tuple[bytes | None, Proof | None]],
+) -> Painted:
+    """Paint from the first of these that can be gone on from; from the last one in any case."""
+    for beginning in beginnings[:-1]:
+        try:
+            return paint(*beginning)
+        except CheckpointUnusable as error:
+            # Written by another version, or damaged: starting over is slower, but right.
+            logger.warning("painting %s: begins anew: %s", claim.public_id, error)
+    return paint(*beginnings[-1])
 
 
 def _store(
@@ -196,7 +215,11 @@ def _store_state(claim: Claim, storage: Storage, state: bytes) -> None:
         return
     if not attempts.add_state(claim, len(state)):
         raise Superseded
-    leftovers.make_room()
+    try:
+        leftovers.make_room()
+    except (OSError, OperationalError) as error:
+        # The watchman tries again; nobody's painting fails for it.
+        logger.warning("no room made among optimizers' states: %s", error)
 
 
 def _keep_unfinished(claim: Claim, storage: Storage, reporter: Reporter) -> None:

@@ -45,23 +45,29 @@ def make_room() -> None:
     """
     storage: Storage = current_app.extensions["pic2paint-storage"]
     room: int = current_app.config["PIC2PAINT"].max_states_bytes
-    with writing() as database:
-        kept = database.execute(
-            select(Painting.id, Painting.public_id, Painting.state_id, Painting.state_bytes)
-            .where(Painting.state_id.is_not(None))
-            .order_by(Painting.id.desc())
-        ).all()
-        too_many = []
-        for row in kept:
-            room -= row.state_bytes or 0
-            if room < 0:
-                too_many.append(row)
-        database.execute(
-            update(Painting)
-            .where(Painting.id.in_([row.id for row in too_many]))
-            .values(state_id=None, state_bytes=None)
-            .execution_options(synchronize_session=False)
-        )
-    # Rows first, as everywhere: a file without a row only wastes space.
+    kept = db.session.execute(
+        select(Painting.id, Painting.public_id, Painting.state_id, Painting.state_bytes)
+        .where(Painting.state_id.is_not(None))
+        .order_by(Painting.id.desc())
+    ).all()
+    db.session.rollback()
+    too_many = []
+    for row in kept:
+        room -= row.state_bytes or 0
+        if room < 0:
+            too_many.append(row)
+    # Files first, otherwise than elsewhere: a row whose file is gone does no harm, and is found
+    # again by the next call, while a file that no row names would stay for good.
     for row in too_many:
         storage.optimizer(row.public_id, row.state_id).unlink(missing_ok=True)
+    if too_many:
+        with writing() as database:
+            database.execute(
+                update(Painting)
+                .where(
+                    Painting.id.in_([row.id for row in too_many]),
+                    Painting.state_id.in_([row.state_id for row in too_many]),
+                )
+                .values(state_id=None, state_bytes=None)
+                .execution_options(synchronize_session=False)
+            )

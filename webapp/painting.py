@@ -74,8 +74,9 @@ def shown_renditions(painting: Painting) -> list[RenditionFile]:
 
 
 def can_go_on(painting: Painting) -> bool:
-    """Whether it can be painted on: from what was stopped, or failed, there is no way on."""
-    return State(painting.state) is State.DONE and painting.cover is not None
+    """Whether it can be painted on: not from what was stopped, or failed, or thrown away."""
+    is_done = State(painting.state) is State.DONE and painting.cover is not None
+    return is_done and painting.trashed_at is None
 
 
 def larger_sizes(painting: Painting) -> dict[int, str]:
@@ -156,6 +157,9 @@ def retry(public_id: str) -> Response:
 def again(public_id: str) -> Response:
     """Order the same once more."""
     painting = get_painting(public_id)
+    if painting.proof_id is not None and proof_of(painting) is None:
+        flash("The painting that this one went on from has been removed. Paint it with changes.")
+        return _back(public_id)
     if not _has_room():
         return _back(public_id)
     return _ordered(orders.again(painting, _token()))
@@ -204,7 +208,7 @@ def restore(public_id: str) -> Response:
 
 def _go_on(painting: Painting, long_edge_px: int) -> Response:
     if not can_go_on(painting):
-        flash("Only a finished painting can be painted on.")
+        flash("Only a finished painting on the wall can be painted on.")
         return _back(painting.public_id)
     if not _has_room():
         return _back(painting.public_id)

@@ -29,9 +29,12 @@ BEAT_EVERY_S = 2.0
 REPORT_EVERY_S = 1.0
 """Progress and a preview are stored at most this often."""
 CHECKPOINT_EVERY_S = 3.0
-"""What a worker's death can cost, besides the time to notice it."""
+"""What a worker's death can cost at least, besides the time to notice it."""
+_CHECKPOINT_EVERY_MOST_S = 30.0
 _CHECKPOINT_SHARE = 0.03
 """Of the painting's time that checkpoints may take; where they are large, they become rarer."""
+_WRITING_SHARE = 0.3
+"""Of the disk's time that they may take."""
 LOOK_EVERY_S = 0.25
 """How soon a request to cancel is seen."""
 PREVIEW_EDGE_PX = 320
@@ -89,6 +92,8 @@ class Reporter:
         self._began_at = time.monotonic()
         self._reported_at = self._checkpointed_at = -CHECKPOINT_EVERY_S
         self._checkpoint_every_s = CHECKPOINT_EVERY_S
+        self._writing_s = 0.0
+        self._beaten_at = time.monotonic()
         self._news: _News | None = None
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -140,9 +145,15 @@ class Reporter:
         if has_checkpoint:
             self._checkpointed_at = moment
             began = time.monotonic()
-            checkpoint = progress.checkpoint()
-            took_s = time.monotonic() - began
-            self._checkpoint_every_s = max(CHECKPOINT_EVERY_S, took_s / _CHECKPOINT_SHARE)
+            try:
+                checkpoint = progress.checkpoint()
+            except MemoryError:
+                logger.warning("painting %s: no room for a checkpoint", self._claim.public_id)
+            making_s = time.monotonic() - began
+            wanted_s = max(making_s / _CHECKPOINT_SHARE, self._writing_s / _WRITING_SHARE)
+            self._checkpoint_every_s = min(
+                max(CHECKPOINT_EVERY_S, wanted_s), _CHECKPOINT_EVERY_MOST_S
+            )
         news = _News(progress.fraction, progress.preview(PREVIEW_EDGE_PX), checkpoint)
         with self._lock:
             if self._news is not None and news.checkpoint is None:
@@ -151,7 +162,6 @@ class Reporter:
             self._news = news
 
     def _run(self) -> None:
-        beaten_at = time.monotonic()
         while True:
             is_last = self._ended.wait(LOOK_EVERY_S)
             with self._lock:
@@ -160,12 +170,8 @@ class Reporter:
                 try:
                     if news is not None:
                         self._store(news)
-                        beaten_at = time.monotonic()
-                    elif time.monotonic() - beaten_at >= BEAT_EVERY_S:
-                        beaten_at = time.monotonic()
-                        if not attempts.renew(self._claim):
-                            self._is_lost.set()
-                    else:
+                        self._beaten_at = time.monotonic()
+                    elif not self._beat():
                         self._look()
                 except OperationalError as error:
                     logger.warning("painting %s: not reported: %s", self._claim.public_id, error)
@@ -174,6 +180,15 @@ class Reporter:
                     logger.warning("painting %s: not stored: %s", self._claim.public_id, error)
             if is_last:
                 return
+
+    def _beat(self) -> bool:
+        """Give a sign of life if it is time for one; whether it was."""
+        if time.monotonic() - self._beaten_at < BEAT_EVERY_S:
+            return False
+        self._beaten_at = time.monotonic()
+        if not attempts.renew(self._claim):
+            self._is_lost.set()
+        return True
 
     def _look(self) -> None:
         found = attempts.standing(self._claim)
@@ -192,7 +207,10 @@ class Reporter:
         self._storage.write(self._storage.preview(public_id), preview)
         if news.checkpoint is not None:
             path = self._storage.checkpoint(public_id, self._claim.attempt_id)
-            self._storage.write(path, news.checkpoint)
+            began = time.monotonic()
+            # A large one on a slow disk takes longer than others wait for a sign of life.
+            self._storage.write(path, news.checkpoint, self._beat)
+            self._writing_s = time.monotonic() - began
         is_held = attempts.report(
             self._claim,
             news.progress,

@@ -77,7 +77,7 @@ def _proof(painting: Painting, storage: Storage) -> Proof | None:
     state = None
     # At a larger size the optimizer has other values to know about.
     if earlier.state_id is not None and painting.long_edge_px == painting.proof_px:
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             state = storage.optimizer(earlier.public_id, earlier.state_id).read_bytes()
     return Proof(shown, state)
 

@@ -4,7 +4,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from transfer.settings import Rendition
@@ -15,6 +15,7 @@ THUMBNAIL_EDGES_PX = (320, 640, 1280)
 ANIMATION = "process"
 OPTIMIZER = "optimizer"
 _CHECKPOINT = "checkpoint-"
+_PART_BYTES = 8_000_000
 _MAX_REMEMBERED = 10_000
 """Folders of which one process remembers that they last; beyond it begins anew."""
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -99,8 +100,13 @@ class Storage:
         """What the optimizer knew at the end of a painting (safetensors)."""
         return self._folder("paintings", painting_id) / f"{OPTIMIZER}-{_checked(attempt_id)}"
 
-    def write(self, path: Path, data: bytes) -> None:
+    def write(self, path: Path, data: bytes, on_part: Callable[[], object] = lambda: None) -> None:
         """Store ``data`` under ``path``, whole or not at all.
+
+        Args:
+            path: made by this class.
+            data: what is to be there.
+            on_part: called now and then where there is much to write.
 
         Raises:
             OSError: if the disk is full or the folder cannot be written; nothing is left behind.
@@ -110,9 +116,12 @@ class Storage:
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
         try:
             with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+                for begin in range(0, max(1, len(data)), _PART_BYTES):
+                    file.write(memoryview(data)[begin : begin + _PART_BYTES])
+                    file.flush()
+                    # Each part by itself: syncing all of them at once could take as long.
+                    os.fsync(file.fileno())
+                    on_part()
             temporary.replace(path)
         except OSError:
             temporary.unlink(missing_ok=True)

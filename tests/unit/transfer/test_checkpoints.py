@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load
 
 from transfer import checkpoints
 from transfer.checkpoints import Checkpoint
@@ -145,6 +146,23 @@ def test_what_the_optimizer_knows_survives_too(is_best: bool) -> None:
         assert torch.equal(read.best.image, best.image)
         assert torch.equal(read.best.gradient, best.gradient)
         assert read.best.loss == 0.1
+
+
+def test_it_is_a_safetensors_file() -> None:
+    """Written here, and read by the library that the format comes from."""
+    done = {Rendition.STYLED: Image.fromarray(np.arange(60, dtype=np.uint8).reshape(4, 5, 3))}
+    pair = Pair(
+        Halved.of(torch.randn(9)), Halved.of(torch.randn(9)), torch.ones(()), torch.ones(())
+    )
+    image = torch.rand(1, 3, 5, 7)
+    stored = Checkpoint("id", 0, 0, 1, image, done, {7: b"frame"}, memory=Memory((pair,)))
+
+    tensors = load(stored.to_bytes())
+
+    assert torch.equal(tensors["image"], image)
+    assert torch.equal(tensors["memory.step.0"], pair.step.values)
+    assert tensors["frame.7"].numpy().tobytes() == b"frame"
+    assert tensors["finished.styled"].shape == (4, 5, 3)
 
 
 def some_bytes() -> bytes:

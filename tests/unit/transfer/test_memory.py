@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +21,7 @@ from transfer.memory import (
     in_use,
     is_exhausted,
     ladder,
+    soundly,
 )
 from transfer.settings import Backbone
 
@@ -139,6 +141,30 @@ def test_a_painting_goes_on_on_another_rung(
     assert rest.evaluations < whole.evaluations
     (one,), (other,) = whole.renditions.values(), rest.renditions.values()
     assert difference(one, other) < 0.05
+
+
+def test_a_thread_that_onednn_refuses_is_not_asked_again() -> None:
+    asked: list[int] = []
+
+    def refused() -> None:
+        asked.append(threading.get_ident())
+        raise RuntimeError("could not create a primitive")
+
+    def main() -> None:
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="could not create a primitive"):
+                soundly(refused)
+        asked.append(soundly(threading.get_ident))
+
+    # In a thread of the test's own: it is spoiled for good.
+    thread = threading.Thread(target=main)
+    thread.start()
+    thread.join()
+
+    first, *others = asked
+    assert first == thread.ident
+    assert len(others) == 2
+    assert first not in others
 
 
 LIMITED = """

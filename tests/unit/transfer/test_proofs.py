@@ -56,6 +56,50 @@ def test_more_goes_on_as_if_it_had_not_stopped(
     assert in_two[:24] + in_two[25:] == losses
 
 
+@pytest.mark.parametrize("evaluations", [12, 60])
+def test_more_goes_on_however_long_it_was_painted_before(
+    painter: Painter, content: Image.Image, style: Image.Image, evaluations: int
+) -> None:
+    states: list[bytes] = []
+    losses: list[float] = []
+    before = replace(SMALL, expert=Expert(evaluations=evaluations), seed=3)
+    first = painter.paint(
+        content,
+        [style],
+        before,
+        lambda progress: losses.append(progress.loss),
+        on_state=states.append,
+    )
+    end = losses[-1]
+    losses.clear()
+    proof = Proof(first.renditions[Rendition.STYLED], states[0])
+    painter.paint(
+        content, [style], SMALL, lambda progress: losses.append(progress.loss), proof=proof
+    )
+
+    assert losses[0] == end
+
+
+def test_more_interrupted_goes_on_without_the_state_too(
+    painter: Painter, proof: Proof, content: Image.Image, style: Image.Image
+) -> None:
+    """It may have given way meanwhile, and the checkpoint has what is needed."""
+    taken: list[bytes] = []
+
+    def stop(progress: Progress) -> None:
+        if progress.fraction > 0.5:
+            taken.append(progress.checkpoint())
+            raise Cancelled("enough")
+
+    whole = painter.paint(content, [style], SMALL, proof=proof)
+    with pytest.raises(Cancelled):
+        painter.paint(content, [style], SMALL, stop, proof=proof)
+
+    for left in (proof, Proof(proof.image)):
+        rest = painter.paint(content, [style], SMALL, proof=left, checkpoint=taken[0])
+        assert rest.renditions == whole.renditions
+
+
 def test_without_its_state_more_goes_on_from_the_image(
     painter: Painter, proof: Proof, content: Image.Image, style: Image.Image
 ) -> None:

@@ -465,12 +465,35 @@ def test_the_largest_painting_is_offered_more_but_not_larger(ada: Browser) -> No
 
 
 def test_the_same_again_goes_on_from_the_same_painting(ada: Browser, app: Flask) -> None:
+    first = make_painting(ada, State.DONE, [STYLED], long_edge_px=128)
+    painting = make_painting(ada, State.DONE, [STYLED], proof_id=first, proof_px=128)
+
+    response = ada.post(f"/paintings/{painting}/again", {})
+
+    made = newest(app)
+    assert response.location == f"/paintings/{made.public_id}" != f"/paintings/{painting}"
+    assert (made.proof_id, made.proof_px) == (first, 128)
+
+
+def test_what_went_on_from_a_removed_painting_is_not_painted_again(
+    ada: Browser, app: Flask
+) -> None:
     painting = make_painting(ada, State.DONE, [STYLED], proof_id="a" * 22, proof_px=128)
-
     assert "a painting that was removed" in ada.page(f"/paintings/{painting}").text
-    ada.post(f"/paintings/{painting}/again", {})
 
-    assert (newest(app).proof_id, newest(app).proof_px) == ("a" * 22, 128)
+    response = ada.post(f"/paintings/{painting}/again", {})
+
+    assert response.location == f"/paintings/{painting}"
+    assert newest(app).public_id == painting
+    assert "Paint it with changes" in ada.page(f"/paintings/{painting}").text
+
+
+def test_what_lies_in_the_trash_is_not_painted_on(ada: Browser, app: Flask) -> None:
+    painting = make_painting(ada, State.DONE, [STYLED], trashed_at=now())
+
+    ada.post(f"/paintings/{painting}/more", {})
+
+    assert newest(app).public_id == painting
 
 
 @pytest.mark.parametrize("button", ["more", "larger"])

@@ -252,3 +252,13 @@ def test_folders_that_are_known_to_last_are_not_synced_again(
         synced.clear()
         storage.write(fresh, b"data")
         assert path.parent.parent.stat().st_ino in synced
+
+
+def test_much_is_written_in_parts_and_each_is_told(storage: Storage) -> None:
+    told: list[int] = []
+    for size in (0, 100, 20_000_000):
+        path = storage.checkpoint("a" * 22, "b" * 32)
+        data = os.urandom(size)
+        storage.write(path, data, lambda: told.append(1))
+        assert path.read_bytes() == data
+    assert len(told) == 1 + 1 + 3

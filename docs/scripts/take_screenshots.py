@@ -91,7 +91,7 @@ def sign_up(page: Page) -> None:
 def choose(page: Page, pair: samples.Pair) -> None:
     """Fill in the studio as the link of the ready pair does."""
     page.goto(f"/studio?content={pair.content.value}&style={pair.style.value}")
-    page.get_by_label("Size").select_option("512")
+    page.get_by_label("Size", exact=True).select_option("512")
     page.get_by_role("group", name="Effort").get_by_role("radio", name="Standard").check()
     page.get_by_role("group", name="Colors").get_by_role("radio", name="Both").check()
 

@@ -23,7 +23,7 @@ _PAINTING = {
 }
 # The same network with other weights.
 _PAINTING |= {(effort, "vgg19-torchvision"): _PAINTING[effort, "vgg19"] for effort in Effort}
-_FINISHING = (12, 12, 10, 6)
+_FINISHING = (12, 12, 10, 4)
 """Evaluations of vgg19 after compact has painted, by number of scales - 1."""
 
 _MORE = 24

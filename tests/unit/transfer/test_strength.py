@@ -37,12 +37,11 @@ def test_every_backbone_sees_farther_as_farther(backbone: str) -> None:
 
 
 def test_a_larger_picture_may_change_more_in_its_details() -> None:
-    at = [seen_distance(0.4, "vgg19", size) for size in (128, 512, 1024, 2048, 8192)]
+    at = [seen_distance(0.4, "compact", size) for size in (128, 512, 1024, 2048, 8192)]
 
-    assert at[0] == at[1] == 0.4
-    assert at[1:] == sorted(at[1:])
-    assert at[-1] < 1.0
-    assert seen_distance(0.65, "vgg19", 8192) < 1.0
+    assert at[0] == at[1] < at[2] < at[3] < at[4] < 1.0
+    assert seen_distance(0.65, "compact", 8192) < 1.0
+    assert seen_distance(0.4, "vgg19", 8192) == 0.4
 
 
 def slope(hold: Hold, at: float) -> float:

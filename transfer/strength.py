@@ -45,7 +45,8 @@ def seen_distance(distance: float, backbone: str, long_edge_px: int) -> float:
     if backbone != "compact":
         return distance
     enlarged = max(1.0, long_edge_px / _MEASURED_AT_PX) ** _ENLARGED
-    return 1.15 * min(distance * enlarged, _FARTHEST) ** 2
+    seen = min(distance * enlarged, _FARTHEST)
+    return float(1.15 * seen**2)
 
 
 def usual_weight(distance: float, backbone: str) -> float:

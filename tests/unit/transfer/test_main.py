@@ -2,6 +2,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,15 @@ def test_paints_and_says_how_far_it_is(pictures: list[str], tmp_path: Path) -> N
         assert image.size == (64, 48)
 
 
+@pytest.fixture
+def heeds_ctrl_c() -> Iterator[None]:
+    """Programs that are started meanwhile do: shells have their background jobs ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_ctrl_c")
 def test_ctrl_c_stops_it_with_a_word(pictures: list[str], tmp_path: Path) -> None:
     output = tmp_path / "out.png"
     arguments = [sys.executable, "-u", "-m", "transfer", *pictures, "-o", str(output)]

@@ -1,6 +1,6 @@
 """How long paintings take, learned from those that were painted here; and when one's turn comes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -118,12 +118,16 @@ def outlook_for(user_id: int, settings: Settings, height: int, width: int, style
     return Outlook(ids.index(-1), begins[-1], own.seconds, own.peak_bytes)
 
 
-def onward_s(painting: Painting, long_edge_px: int) -> float:
-    """Seconds that painting on from a finished painting takes, at its size or a larger one."""
-    size = painted_size(painting.content.height, painting.content.width, long_edge_px)
-    settings = replace(painting.settings, long_edge_px=long_edge_px)
-    asked = work(settings, *size, styles=_styles_of(painting), proof_px=painting.long_edge_px)
-    return expected(asked, known_device(db.session())).seconds
+def onward(painting: Painting, sizes_px: Iterable[int]) -> dict[int, float]:
+    """Seconds that painting on from a finished painting takes, by long edge of the new one."""
+    device = known_device(db.session())
+    seconds = {}
+    for long_edge_px in sizes_px:
+        size = painted_size(painting.content.height, painting.content.width, long_edge_px)
+        settings = replace(painting.settings, long_edge_px=long_edge_px)
+        asked = work(settings, *size, styles=_styles_of(painting), proof_px=painting.long_edge_px)
+        seconds[long_edge_px] = expected(asked, device).seconds
+    return seconds
 
 
 # Pages ask once a second, and learning takes some milliseconds.

@@ -1,5 +1,6 @@
 """What an owner may do to a painting after ordering it, whatever the worker does meanwhile."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select, update
@@ -7,11 +8,12 @@ from sqlalchemy.engine import CursorResult
 
 from webapp import leftovers
 from webapp.extensions import writing
-from webapp.models import Painting, PaintingStyle, State, now
+from webapp.models import Painting, PaintingStyle, Picture, State, now
+from webapp.pictures import mark_used
 
 _FINAL = [state for state in State if state.is_final]
 _COPIED = (
-    *("owner_id", "content_id", "long_edge_px", "strength", "effort", "backbone", "colors"),
+    *("content_id", "long_edge_px", "strength", "effort", "backbone", "colors"),
     *("seed", "brush_size", "smoothness", "start", "proof_id", "proof_px"),
 )
 """What makes a painting the same painting."""
@@ -19,11 +21,11 @@ _COPIED = (
 
 @dataclass(frozen=True)
 class Order:
-    """What came of a button that orders."""
+    """What came of a form or a button that orders."""
 
     public_id: str
     is_new: bool
-    """False if the same button was pressed before: there is one painting all the same."""
+    """False if the same one was sent before: there is one painting all the same."""
 
 
 def cancel(painting: Painting) -> bool:
@@ -63,6 +65,38 @@ def retry(painting: Painting) -> bool:
     )
 
 
+def place(
+    owner_id: int, token: str, styles: Sequence[tuple[int, float]], **values: object
+) -> Order:
+    """Order a painting, once for each token of this owner.
+
+    Args:
+        owner_id: whose it will be.
+        token: of the form or button that was sent.
+        styles: id and weight of each style picture, in order.
+        values: the other columns of the painting.
+    """
+    token = f"{owner_id}:{token[:48]}"
+    with writing() as database:
+        painting = database.scalar(select(Painting).where(Painting.form_token == token))
+        is_new = painting is None
+        if painting is None:
+            painting = Painting(
+                owner_id=owner_id,
+                form_token=token,
+                style_links=[
+                    PaintingStyle(position=position, picture_id=style_id, weight=weight)
+                    for position, (style_id, weight) in enumerate(styles)
+                ],
+                **values,
+            )
+            database.add(painting)
+            mark_used(database.get_one(Picture, painting.content_id), is_style=False)
+            for style_id, _ in styles:
+                mark_used(database.get_one(Picture, style_id), is_style=True)
+    return Order(painting.public_id, is_new)
+
+
 def again(painting: Painting, token: str) -> Order:
     """Order the same once more."""
     return _copied(painting, token)
@@ -81,21 +115,8 @@ def onward(painting: Painting, long_edge_px: int, token: str) -> Order:
 
 def _copied(painting: Painting, token: str, **changes: object) -> Order:
     values = {name: getattr(painting, name) for name in _COPIED} | changes
-    values["form_token"] = token = f"{painting.owner_id}:{token[:48]}"
     styles = [(link.picture_id, link.weight) for link in painting.style_links]
-    with writing() as database:
-        copy = database.scalar(select(Painting).where(Painting.form_token == token))
-        is_new = copy is None
-        if copy is None:
-            copy = Painting(
-                style_links=[
-                    PaintingStyle(position=position, picture_id=style_id, weight=weight)
-                    for position, (style_id, weight) in enumerate(styles)
-                ],
-                **values,
-            )
-            database.add(copy)
-    return Order(copy.public_id, is_new)
+    return place(painting.owner_id, token, styles, **values)
 
 
 def move_to_trash(painting: Painting) -> bool:

@@ -79,19 +79,19 @@ def can_go_on(painting: Painting) -> bool:
     return is_done and painting.trashed_at is None
 
 
-def larger_sizes(painting: Painting) -> dict[int, str]:
-    """Long edges, px, at which it can be painted on, each with a word and the time it takes."""
+def larger_sizes(painting: Painting) -> list[int]:
+    """Long edges, px, at which it can be painted on."""
     largest = current_app.config["PIC2PAINT"].max_long_edge_px
-    return {
-        px: f"{label}, {px} px, {forecast.in_words(forecast.onward_s(painting, px))}"
-        for px, label in SIZES_PX.items()
-        if painting.long_edge_px < px <= largest
-    }
+    return [px for px in SIZES_PX if painting.long_edge_px < px <= largest]
 
 
-def more_text(painting: Painting) -> str:
-    """How long painting on at the same size takes."""
-    return forecast.in_words(forecast.onward_s(painting, painting.long_edge_px))
+def ways_on(painting: Painting) -> tuple[str, dict[int, str]]:
+    """How long more strokes take; and by long edge, px, a larger size with its name and time."""
+    larger = larger_sizes(painting)
+    seconds = forecast.onward(painting, [painting.long_edge_px, *larger])
+    times = {px: forecast.in_words(each) for px, each in seconds.items()}
+    sizes = {px: f"{SIZES_PX[px]}, {px} px, {times[px]}" for px in larger}
+    return times[painting.long_edge_px], sizes
 
 
 def proof_of(painting: Painting) -> Painting | None:
@@ -294,13 +294,12 @@ def register_template_names(context: dict[str, object]) -> None:
         can_go_on=can_go_on,
         canvas_size=canvas_size,
         form_token=new_public_id,
-        larger_sizes=larger_sizes,
-        more_text=more_text,
         proof_of=proof_of,
         rendition_label=rendition_label,
         rendition_note=rendition_note,
         rendition_url=rendition_url,
         shown_renditions=shown_renditions,
         style_share=style_share,
+        ways_on=ways_on,
         preview_url=_preview_url,
     )

@@ -14,17 +14,16 @@ from flask import (
     request,
     url_for,
 )
-from sqlalchemy import select
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response
 
 from config import Config
 from transfer.settings import Backbone, Effort, Settings
-from webapp import forecast, limits, queue, samples, watch
+from webapp import forecast, limits, orders, queue, samples, watch
 from webapp.access import find_painting, find_picture, login_required
-from webapp.extensions import limiter, writing
+from webapp.extensions import limiter
 from webapp.limits import LimitReached
-from webapp.models import Painting, PaintingStyle, Picture
+from webapp.models import Picture
 from webapp.order_form import (
     BRUSH_STEPS,
     COLOR_CHOICES,
@@ -35,7 +34,8 @@ from webapp.order_form import (
     set_sizes,
     smoothness,
 )
-from webapp.pictures import mark_used, shelf
+from webapp.orders import Order
+from webapp.pictures import shelf
 from webapp.selection import MAX_STYLES, SHARE, read_content, read_shares, read_styles
 
 bp = Blueprint("studio", __name__, url_prefix="/studio")
@@ -97,10 +97,10 @@ def order() -> Response | tuple[str, int]:
         is_too_large = 413 in {content.status, styles.status}
         page = _page(form, *chosen, content.errors, styles.errors)
         return page, 413 if is_too_large else 422
-    painting, is_new = _place(form, content.kept()[0][0], styles.kept())
-    if is_new and not queue.offer_ticket():
+    placed = _place(form, content.kept()[0][0], styles.kept())
+    if placed.is_new and not queue.offer_ticket():
         flash("Your painting is saved. It waits until the queue can be reached again.")
-    return redirect(url_for("painting.show", public_id=painting.public_id), code=303)
+    return redirect(url_for("painting.show", public_id=placed.public_id), code=303)
 
 
 @bp.errorhandler(RequestEntityTooLarge)
@@ -151,39 +151,22 @@ def _form() -> StudioForm:
     return form
 
 
-def _place(
-    form: StudioForm, content: Picture, styles: Sequence[tuple[Picture, int]]
-) -> tuple[Painting, bool]:
-    token = f"{g.user.id}:{(form.form_token.data or secrets.token_urlsafe(16))[:48]}"
-    owner_id, content_id = g.user.id, content.id
-    shares = [(style.id, share) for style, share in styles]
-    with writing() as database:
-        painting = database.scalar(select(Painting).where(Painting.form_token == token))
-        is_new = painting is None
-        if painting is None:
-            painting = Painting(
-                owner_id=owner_id,
-                form_token=token,
-                content_id=content_id,
-                style_links=[
-                    PaintingStyle(position=position, picture_id=style_id, weight=share / SHARE)
-                    for position, (style_id, share) in enumerate(shares)
-                ],
-                long_edge_px=form.long_edge_px.data,
-                strength=(form.strength.data or 0) / 100,
-                effort=form.effort.data,
-                backbone=form.backbone.data,
-                colors=[kind.value for kind in COLOR_CHOICES[form.colors.data][1]],
-                seed=form.seed.data,
-                brush_size=brush_size(form.brush.data),
-                smoothness=smoothness(form.smoothness.data),
-                start=form.start.data,
-            )
-            database.add(painting)
-            mark_used(database.get_one(Picture, content_id), is_style=False)
-            for style_id, _ in shares:
-                mark_used(database.get_one(Picture, style_id), is_style=True)
-    return painting, is_new
+def _place(form: StudioForm, content: Picture, styles: Sequence[tuple[Picture, int]]) -> Order:
+    return orders.place(
+        g.user.id,
+        form.form_token.data or secrets.token_urlsafe(16),
+        [(style.id, share / SHARE) for style, share in styles],
+        content_id=content.id,
+        long_edge_px=form.long_edge_px.data,
+        strength=(form.strength.data or 0) / 100,
+        effort=form.effort.data,
+        backbone=form.backbone.data,
+        colors=[kind.value for kind in COLOR_CHOICES[form.colors.data][1]],
+        seed=form.seed.data,
+        brush_size=brush_size(form.brush.data),
+        smoothness=smoothness(form.smoothness.data),
+        start=form.start.data,
+    )
 
 
 def _page(

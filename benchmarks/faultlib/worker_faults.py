@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from benchmarks.faultlib.processes import wait_until
+from benchmarks.faultlib.processes import Program, wait_until
 from benchmarks.faultlib.rounds import START_TIMEOUT_S, Round
 from benchmarks.faultlib.site import COLORS, wall_seconds
 from webapp.attempts import MAX_INTERRUPTIONS
@@ -37,9 +37,9 @@ def killed_painting(stage: Round) -> None:
     """SIGKILL at a random point of the painting."""
     public_id = stage.order(0)
     stage.order(1)
-    stage.reach_running(public_id, progress=stage.rng.uniform(0.02, 0.85))
-    stage.pause(1.0)
-    _kill_worker_of(stage, public_id)
+    worker = _worker_amid(stage, public_id, 0.02, 0.85)
+    if worker is not None:
+        stage.kill(worker)
 
 
 def killed_writing(stage: Round) -> None:
@@ -84,11 +84,8 @@ def terminated(stage: Round) -> None:
     """SIGTERM at a random point: the painting goes back into the line and costs no attempt."""
     public_id = stage.order(0)
     stage.order(1)
-    stage.reach_running(public_id, progress=stage.rng.uniform(0.02, 0.85))
-    stage.pause(1.0)
-    worker = stage.site.worker_of(public_id)
+    worker = _worker_amid(stage, public_id, 0.02, 0.85)
     if worker is None:
-        stage.note("the painting was over before")
         return
     stage.terminate(worker)
     outcomes = [attempt["outcome"] for attempt in stage.site.attempts(public_id)]
@@ -99,11 +96,8 @@ def terminated(stage: Round) -> None:
 def stopped(stage: Round) -> None:
     """SIGSTOP while painting; another worker takes over; SIGCONT: nothing is touched."""
     public_id = stage.order(0)
-    stage.reach_running(public_id, progress=stage.rng.uniform(0.02, 0.7))
-    stage.pause(1.0)
-    worker = stage.site.worker_of(public_id)
+    worker = _worker_amid(stage, public_id, 0.02, 0.7)
     if worker is None:
-        stage.note("the painting was over before")
         return
     loser = stage.site.attempts(public_id)[-1]["id"]
     stopped_at = time.time()
@@ -168,11 +162,8 @@ def memory_short(stage: Round) -> None:
     """No more memory for a worker that paints: it goes on in less, or fails with a sentence."""
     public_id = stage.order(0)
     stage.expected[public_id] = {State.DONE, State.FAILED}
-    stage.reach_running(public_id, progress=stage.rng.uniform(0.0, 0.7))
-    stage.pause(1.0)
-    worker = stage.site.worker_of(public_id)
+    worker = _worker_amid(stage, public_id, 0.0, 0.7)
     if worker is None:
-        stage.note("the painting was over before")
         return
     pid = worker.pid
     limit = _private_bytes(pid) + stage.rng.randrange(_SPARE_BYTES)
@@ -214,11 +205,23 @@ def checkpoint_damaged(stage: Round) -> None:
     path.write_bytes(data[: stage.rng.randrange(len(data))])
 
 
-def _kill_worker_of(stage: Round, public_id: str) -> None:
+def _worker_amid(stage: Round, public_id: str, least: float, most: float) -> Program | None:
+    """Who paints it, at a random point between these parts of it; None if it was over before."""
+    stage.reach_running(public_id, progress=stage.rng.uniform(least, most))
+    stage.pause(1.0)
+    return _worker_of(stage, public_id)
+
+
+def _worker_of(stage: Round, public_id: str) -> Program | None:
     worker = stage.site.worker_of(public_id)
     if worker is None:
         stage.note("the painting was over before")
-    else:
+    return worker
+
+
+def _kill_worker_of(stage: Round, public_id: str) -> None:
+    worker = _worker_of(stage, public_id)
+    if worker is not None:
         stage.kill(worker)
 
 

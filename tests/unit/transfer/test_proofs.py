@@ -28,6 +28,19 @@ def proof(painter: Painter, content: Image.Image, style: Image.Image) -> Proof:
     return Proof(painted.renditions[Rendition.STYLED], state)
 
 
+class Stopped(Cancelled):
+    """Half way."""
+
+    def __init__(self, checkpoint: bytes) -> None:
+        super().__init__("enough")
+        self.checkpoint = checkpoint
+
+
+def stop_amid(progress: Progress) -> None:
+    if progress.fraction > 0.5:
+        raise Stopped(progress.checkpoint())
+
+
 def difference(one: Image.Image, other: Image.Image) -> float:
     left, right = (np.asarray(image, dtype=float) / 255 for image in (one, other))
     return float(np.abs(left - right).mean())
@@ -84,19 +97,14 @@ def test_more_interrupted_goes_on_without_the_state_too(
     painter: Painter, proof: Proof, content: Image.Image, style: Image.Image
 ) -> None:
     """It may have given way meanwhile, and the checkpoint has what is needed."""
-    taken: list[bytes] = []
-
-    def stop(progress: Progress) -> None:
-        if progress.fraction > 0.5:
-            taken.append(progress.checkpoint())
-            raise Cancelled("enough")
-
     whole = painter.paint(content, [style], SMALL, proof=proof)
-    with pytest.raises(Cancelled):
-        painter.paint(content, [style], SMALL, stop, proof=proof)
+    with pytest.raises(Stopped) as stopped:
+        painter.paint(content, [style], SMALL, stop_amid, proof=proof)
 
     for left in (proof, Proof(proof.image)):
-        rest = painter.paint(content, [style], SMALL, proof=left, checkpoint=taken[0])
+        rest = painter.paint(
+            content, [style], SMALL, proof=left, checkpoint=stopped.value.checkpoint
+        )
         assert rest.renditions == whole.renditions
 
 
@@ -168,23 +176,16 @@ def test_a_rendition_in_the_photos_colors_can_be_gone_on_from(
 def test_an_interrupted_print_goes_on_with_its_own_proof_only(
     painter: Painter, proof: Proof, content: Image.Image, style: Image.Image
 ) -> None:
-    taken: list[bytes] = []
-
-    def stop(progress: Progress) -> None:
-        if progress.fraction > 0.5:
-            taken.append(progress.checkpoint())
-            raise Cancelled("enough")
-
     image = Proof(proof.image)
     whole = painter.paint(content, [style], LARGE, proof=image)
-    with pytest.raises(Cancelled):
-        painter.paint(content, [style], LARGE, stop, proof=image)
-    rest = painter.paint(content, [style], LARGE, proof=image, checkpoint=taken[0])
+    with pytest.raises(Stopped) as stopped:
+        painter.paint(content, [style], LARGE, stop_amid, proof=image)
+    rest = painter.paint(content, [style], LARGE, proof=image, checkpoint=stopped.value.checkpoint)
 
     assert rest.renditions == whole.renditions
     for other in (None, Proof(content)):
         with pytest.raises(CheckpointUnusable, match="other pictures or settings"):
-            painter.paint(content, [style], LARGE, proof=other, checkpoint=taken[0])
+            painter.paint(content, [style], LARGE, proof=other, checkpoint=stopped.value.checkpoint)
 
 
 @pytest.mark.parametrize(

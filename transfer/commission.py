@@ -196,17 +196,17 @@ class Commission:
 
     def _tell(self, rendition: Rendition, *, is_first: bool) -> None:
         image = self._finished[rendition]
-        if is_first:
-            if self._recorder is not None:
-                self._recorder.close(image)
-            standing = self._ledger.standing()
-            if self._listeners.state is not None and standing is not None:
-                state = state_of(standing, self._kinship)
-                del standing
-                if state is not None:
-                    self._listeners.state(state)
+        if is_first and self._recorder is not None:
+            self._recorder.close(image)
         if self._listeners.rendition is not None:
             self._listeners.rendition(rendition, image)
+        # After the picture, which somebody waits for.
+        standing = self._ledger.standing() if is_first else None
+        if self._listeners.state is not None and standing is not None:
+            state = state_of(standing, self._kinship)
+            del standing
+            if state is not None:
+                self._listeners.state(state)
 
 
 def _pictures(sitter: Sitter, device: torch.device) -> tuple[Tensor, tuple[Region, ...]]:

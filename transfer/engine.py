@@ -136,8 +136,8 @@ def paint(
             masks at all.
         on_progress: called after each evaluation; what it raises passes through.
         on_rendition: called with each rendition as soon as it is finished.
-        on_state: called with `Proof.state` of the first rendition before that is told, unless it
-            is too large to be worth keeping.
+        on_state: called with `Proof.state` of the first rendition once that is told, unless it is
+            too large to be worth keeping.
         checkpoint: from `Progress.checkpoint`: goes on from there. Renditions that were finished
             before are in the result, but ``on_rendition`` does not hear of them again.
         proof: an earlier painting of the same photo that this one goes on from: at the same size

@@ -216,7 +216,7 @@ def test_another_settings_state_is_refused(
         painter.paint(content, [style], replace(SMALL, strength=0.9), proof=proof)
 
 
-def test_the_state_is_told_before_the_rendition_and_only_of_the_first(
+def test_the_state_is_told_after_the_rendition_and_only_of_the_first(
     painter: Painter, content: Image.Image, style: Image.Image
 ) -> None:
     told: list[str] = []
@@ -227,4 +227,4 @@ def test_the_state_is_told_before_the_rendition_and_only_of_the_first(
         on_rendition=lambda kind, _: told.append(kind.value),
         on_state=lambda _: told.append("state"),
     )
-    assert told == ["state", "styled", "histogram"]
+    assert told == ["styled", "state", "histogram"]

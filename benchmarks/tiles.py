@@ -27,7 +27,7 @@ from transfer.images import read_image, to_tensor
 from transfer.regions import Region
 from transfer.renditions import Canvas
 from transfer.settings import Backbone, Settings
-from transfer.targets import objective, tiled_objective
+from transfer.targets import objective
 
 _NOISE = 0.05
 """So that the content has a gradient, too."""
@@ -72,7 +72,7 @@ def _apart(backbone: VggBackbone, pair: Pair, size: int, tile_px: int) -> tuple[
     image = content + _NOISE * torch.randn(content.shape, generator=generator)
     about = backbone, canvas, content.shape[2], content.shape[3], Settings(long_edge_px=size)
     whole = _gradient(objective(*about), image)
-    tiled = _gradient(tiled_objective(*about, tile_px), image)
+    tiled = _gradient(objective(*about, tile_px=tile_px), image)
     apart = tiled - whole
     return float(apart.abs().max() / whole.abs().max()), float(apart.norm() / whole.norm())
 

@@ -18,7 +18,7 @@ from PIL import Image
 from transfer.arguments import add_settings, memory_bytes, settings_of
 from transfer.backbones import catalog
 from transfer.errors import TransferError
-from transfer.settings import Backbone, Rendition
+from transfer.settings import Backbone, Precision, Rendition
 
 if TYPE_CHECKING:
     from transfer.engine import Progress
@@ -86,7 +86,9 @@ def _run(options: argparse.Namespace) -> None:
     styles = [read_image(path) for path in options.styles]
     masks = [None if path == _EVERYWHERE else read_mask(path) for path in options.mask]
     proof = None if options.proof is None else Proof(read_image(options.proof))
-    painter = Painter(options.device, options.threads, options.weights_dir, max_memory)
+    painter = Painter(
+        options.device, options.threads, options.weights_dir, max_memory, options.precision
+    )
     if settings.backbone is Backbone.VGG19_TORCHVISION:
         _download(options.weights_dir)
     line = _ProgressLine()
@@ -137,6 +139,13 @@ def _parser() -> argparse.ArgumentParser:
     add_settings(parser)
     add("--device", default="auto", help="auto, cpu or cuda (%(default)s)")
     add("--threads", type=int, default=0, help="CPU threads, 0 for torch's choice (%(default)s)")
+    add(
+        "--precision",
+        type=Precision,
+        choices=list(Precision),
+        default=Precision.AUTO,
+        help="of gradients: half where the processor is fast at it, or as said (%(default)s)",
+    )
     add("--max-memory", metavar="2GB", help="memory to keep within, by tiles if need be (by size)")
     _add_weights_dir(parser)
     return parser

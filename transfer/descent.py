@@ -15,7 +15,7 @@ from transfer.pyramid import Step
 from transfer.renditions import Canvas
 from transfer.settings import Settings
 from transfer.strength import Hold
-from transfer.targets import objective, tiled_objective
+from transfer.targets import objective
 
 OnEvaluation = Callable[[Evaluated], None]
 
@@ -76,11 +76,7 @@ def descended(
 def _minimized(image: Tensor, rung: Rung, goal: Goal, way: "_Way", memory: Memory | None) -> Tensor:
     size = goal.step.height, goal.step.width
     left = goal.step.evaluations - way.done
-    about = goal.backbone, goal.scene, *size, goal.settings
-    if rung.tile_px is None:
-        loss = objective(*about, goal.hold)
-    else:
-        loss = tiled_objective(*about, rung.tile_px, goal.hold)
+    loss = objective(goal.backbone, goal.scene, *size, goal.settings, goal.hold, rung.tile_px)
     image = resized(image, *size)
     found = minimize(
         image, in_gamut(loss), left, way.went, rung.history, is_halved=True, memory=memory

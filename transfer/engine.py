@@ -21,7 +21,7 @@ from transfer.errors import InvalidSetting, MemoryExceeded
 from transfer.memory import MAX_MEMORY_MIN, Budget, default_budget, is_exhausted
 from transfer.progress import OnProgress, Progress
 from transfer.proofs import Proof
-from transfer.settings import Settings
+from transfer.settings import Precision, Settings
 
 __all__ = [
     "OnProgress",
@@ -46,6 +46,7 @@ class Painter:
         weights_dir: where downloaded weights are kept; None for `catalog.default_weights_dir`.
         max_memory: bytes that painting may take: of the whole process, libraries included, on a
             CPU; of the device's memory on CUDA. None for `memory.default_budget`.
+        precision: of gradients.
 
     Raises:
         InvalidSetting: if the device is unknown or absent, or the memory too little to begin.
@@ -57,6 +58,7 @@ class Painter:
         threads: int = 0,
         weights_dir: Path | None = None,
         max_memory: int | None = None,
+        precision: Precision = Precision.AUTO,
     ) -> None:
         has_cuda = torch.cuda.is_available()
         if device not in {"auto", "cpu", "cuda"} or (device == "cuda" and not has_cuda):
@@ -67,6 +69,7 @@ class Painter:
             wanted = f"at least {MAX_MEMORY_MIN / 1e9:g} GB"
             raise InvalidSetting("max memory", wanted, f"{max_memory / 1e9:g} GB")
         self._max_memory = max_memory
+        self._precision = precision
         if threads > 0:
             torch.set_num_threads(threads)
         self._loaders = _LOADERS | {
@@ -77,7 +80,7 @@ class Painter:
     def backbone(self, name: str) -> VggBackbone:
         """The backbone of that name, loaded at its first use."""
         if name not in self._backbones:
-            self._backbones[name] = self._loaders[name](self.device)
+            self._backbones[name] = self._loaders[name](self.device, self._precision)
         return self._backbones[name]
 
     def paint(

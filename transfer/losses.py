@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from transfer.errors import ShapeError
 from transfer.images import check_finite
 from transfer.statistics import Statistics, statistics
 
@@ -13,9 +12,11 @@ from transfer.statistics import Statistics, statistics
 # then stands in. Real pictures: below 0.3 % of the covariance's norm.
 _FLOOR = 0.01
 _CORRELATION_FLOOR = 0.01
-"""Of the channels' mean variance; see `content_loss`."""
+"""Of the channels' mean variance; see `unlikeness`."""
 _DEAD = 1e-6
 """A channel of less than this share of the mean variance varies by rounding only."""
+_ROUNDING = 1e-10
+"""So does one of less than this share of its squared mean: a photo of one color."""
 _TINY = 1e-12
 
 
@@ -44,64 +45,32 @@ class StyleTarget:
         )
 
 
-def style_loss(features: Tensor, target: StyleTarget, shares: Tensor | None = None) -> Tensor:
+def style_loss(features: Tensor, target: StyleTarget) -> Tensor:
+    """`style_distance` of features, shape (1, C, H, W)."""
+    return style_distance(statistics(features), target)
+
+
+def style_distance(found: Statistics, target: StyleTarget) -> Tensor:
     """``|C - Cs|_F^2 / |Cs|_F^2 + |m - ms|^2 / tr Cs`` of one layer; 0 for the style itself.
 
     Relative, where the paper (Gatys et al., CVPR 2016, equation 4) divides by the number of
     channels and positions: every layer then counts alike in every style, without weights.
-
-    Args:
-        features: activations, shape (1, C, H, W).
-        target: of the same layer, with as many channels.
-        shares: of each position; see `statistics`.
     """
-    return style_distance(statistics(features, shares), target)
-
-
-def style_distance(found: Statistics, target: StyleTarget) -> Tensor:
-    """`style_loss` of statistics that are known already."""
     covariance = (found.covariance - target.statistics.covariance).square().sum()
     mean = (found.mean - target.statistics.mean).square().sum()
     return covariance / target.covariance_scale + mean / target.mean_scale
 
 
-@dataclass(frozen=True)
-class ContentTarget:
-    """How the content's features vary over positions, and which of them do."""
+def live(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """From means and variances of the content's channels, (C,), which of them vary at all, (C,).
 
-    centered: Tensor
-    """Live channels minus their means, shape (C', H*W)."""
-    variance: Tensor
-    """Of each live channel, (C',)."""
-    is_live: Tensor
-    """Whether a channel varies at all, (C,)."""
-    floor: Tensor
-    """Variance below which a channel says little, a scalar."""
-    shape: torch.Size
-    """Of the features, (1, C, H, W)."""
-
-    @classmethod
-    def of(cls, features: Tensor) -> "ContentTarget":
-        """From the content's activations, shape (1, C, H, W).
-
-        Raises:
-            NotFinite: if they hold values that are no numbers.
-        """
-        check_finite("content features", features)
-        channels = features[0].flatten(1)  # (C, H*W)
-        centered = channels - channels.mean(dim=1, keepdim=True)
-        variance = centered.square().mean(dim=1)
-        is_live, floor = live(variance)
-        return cls(centered[is_live], variance[is_live], is_live, floor, features.shape)
-
-
-def live(variance: Tensor) -> tuple[Tensor, Tensor]:
-    """`ContentTarget.is_live` and `ContentTarget.floor`, from the variances of all channels."""
-    is_live = variance > _DEAD * variance.mean()
+    And the variance below which a channel says little, a scalar.
+    """
+    is_live = variance > (_DEAD * variance.mean()).maximum(_ROUNDING * mean.square())
     return is_live, _CORRELATION_FLOOR * variance.mean() + _TINY
 
 
-def content_loss(features: Tensor, target: ContentTarget) -> Tensor:
+def unlikeness(shared: Tensor, own: Tensor, variance: Tensor, floor: Tensor) -> Tensor:
     """Mean over live channels of 1 - correlation with the content over positions.
 
     0 for the content, about 1 for what is unlike it. The paper (Gatys et al., CVPR 2016,
@@ -111,34 +80,10 @@ def content_loss(features: Tensor, target: ContentTarget) -> Tensor:
     varies hardly counts, and the gradient stays finite where one falls silent.
 
     Args:
-        features: activations, shape (1, C, H, W).
-        target: of the same layer.
-
-    Raises:
-        ShapeError: if ``features`` has another shape than the target.
-    """
-    if features.shape != target.shape:
-        raise ShapeError("features", str(tuple(target.shape)), tuple(features.shape))
-    if not target.variance.numel():
-        return features.sum() * 0.0
-    channels = features[0].flatten(1)[target.is_live]
-    channels = channels - channels.mean(dim=1, keepdim=True)
-    return unlikeness(
-        (channels * target.centered).mean(dim=1),
-        channels.square().mean(dim=1),
-        target.variance,
-        target.floor,
-    )
-
-
-def unlikeness(shared: Tensor, own: Tensor, variance: Tensor, floor: Tensor) -> Tensor:
-    """`content_loss` from what it knows of each live channel.
-
-    Args:
-        shared: covariance with the content's, (C',).
+        shared: covariance with the content's, of each live channel, (C',).
         own: variance, (C',).
         variance: of the content's, (C',).
-        floor: see `ContentTarget`.
+        floor: see `live`.
     """
     shared = shared + floor
     own = own + floor

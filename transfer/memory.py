@@ -1,8 +1,8 @@
 """How much memory a painting may take, and what gives way when there is less.
 
-A painting goes down a ladder of rungs: the whole picture at once; the whole picture, remembering
-less on the way back; tiles, and smaller ones; and ever fewer steps that L-BFGS remembers. All
-rungs have the same gradient but for rounding, so the picture is the same to the eye.
+A painting goes down a ladder of rungs: the whole picture at once; tiles, and smaller ones; and ever
+fewer steps that L-BFGS remembers. All rungs have the same gradient but for rounding, so the picture
+is the same to the eye.
 """
 
 import ctypes
@@ -32,10 +32,9 @@ MAX_MEMORY_MIN = 500_000_000
 _MARGIN_PX = 8
 """At most around a tile of the image, see `tiles.Leg.margin`."""
 
-_WHOLE = {"compact": 1200, "vgg19": 3700, "vgg19-torchvision": 3700}
-_LEAN = {"compact": 450, "vgg19": 1850, "vgg19-torchvision": 1850}
-_TILE = {"compact": 1000, "vgg19": 1850, "vgg19-torchvision": 1850}
-"""Bytes per pixel looked at in one evaluation; docs/engine.md says how they were measured."""
+_SEEN = {"compact": 310, "vgg19": 1250, "vgg19-torchvision": 1250}
+"""Bytes per pixel looked at together in one evaluation, with gradients in single precision; in half
+it is a fifth less. docs/engine.md says how they were measured."""
 _MAPS = {"compact": 26, "vgg19": 104, "vgg19-torchvision": 104}
 """Bytes per pixel of the picture: maps between the legs of a walk in tiles, and their gradients."""
 _ANY_BYTES = 90_000_000
@@ -71,13 +70,11 @@ class Rung:
         remembered = 2 * self.history * pixels * channels * _HALF_BYTES
         if remembered < MEMORY_MAX_BYTES:
             remembered *= 2  # Once more, in a checkpoint.
-        if self.tile_px is None:
-            return images + remembered + _ANY_BYTES + _WHOLE[backbone] * pixels
         found = images + remembered + _ANY_BYTES + _KEPT[backbone] * pixels
-        if self.tile_px >= max(height, width):
-            return found + _LEAN[backbone] * pixels
+        if self.tile_px is None:
+            return found + _SEEN[backbone] * pixels
         seen = _seen_px(height, self.tile_px) * _seen_px(width, self.tile_px)
-        return found + _TILE[backbone] * seen + _MAPS[backbone] * pixels
+        return found + _SEEN[backbone] * seen + _MAPS[backbone] * pixels
 
 
 def _seen_px(edge_px: int, tile_px: int) -> int:
@@ -90,13 +87,12 @@ def ladder(height: int, width: int) -> tuple[Rung, ...]:
     Tiles of 512 px and more cost less time than what a short history costs in quality; smaller
     ones cost more, so the history gives way before them.
     """
-    edge_px = max(height, width)
-    rungs = [Rung(), Rung(edge_px)]
-    tiles = [tile_px for tile_px in _TILES_PX if tile_px < edge_px]
+    rungs = [Rung()]
+    tiles = [tile_px for tile_px in _TILES_PX if tile_px < max(height, width)]
     large = [tile_px for tile_px in tiles if tile_px >= 512]
     small = [tile_px for tile_px in tiles if tile_px < 512]
     rungs += [Rung(tile_px) for tile_px in large]
-    least = large[-1] if large else edge_px
+    least = large[-1] if large else None
     rungs += [Rung(least, history) for history in _HISTORIES]
     rungs += [Rung(tile_px, _HISTORIES[-1]) for tile_px in small]
     return tuple(rungs)

@@ -1,11 +1,10 @@
 """First and second moments of features about a fixed point: sums, so that parts add up."""
 
-from typing import Any
-
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-_BAND_POSITIONS = 16_384
+_BAND_POSITIONS = 65_536
 """Positions looked at together: their copy, centered and weighted, is all that is held besides."""
 
 
@@ -20,49 +19,48 @@ def moments(
     Args:
         features: activations, shape (1, C, H, W).
         about: the point a, shape (C, 1).
-        weights: of each position, shape (1, 1, H, W); None: 1 each. No gradient reaches either.
+        weights: of each position, shape (1, 1, H, W); None: 1 each.
 
     Returns:
         shapes (C, 1) and (C, C), float64: added up in double precision, band by band.
     """
-    first, second = _Moments.apply(features, about, weights)  # type: ignore[no-untyped-call]
+    channels = features.shape[1]
+    first = torch.zeros(channels, 1, dtype=torch.float64, device=features.device)
+    second = torch.zeros(channels, channels, dtype=torch.float64, device=features.device)
+    about = about.to(features).T
+    for rows in _bands(features):
+        centered = _positions(features, rows) - about  # (P, C)
+        if weights is None:
+            of_each = centered.new_ones(len(centered), 1)
+            weighted = centered
+        else:
+            of_each = _positions(weights, rows).to(features)
+            weighted = centered * of_each
+        first += centered.T @ of_each
+        second += weighted.T @ centered
     return first, second
 
 
-class _Moments(torch.autograd.Function):
-    """By hand, because autograd would keep a centered copy of all features for the way back."""
+def pulled(
+    features: Tensor, about: Tensor, slopes: tuple[Tensor, Tensor], weights: Tensor | None = None
+) -> Tensor:
+    """The gradient with respect to the features of something that depends on their `moments`.
 
-    @staticmethod
-    def forward(
-        ctx: Any, features: Tensor, about: Tensor, weights: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        channels = features.shape[1]
-        first = torch.zeros(channels, 1, dtype=torch.float64, device=features.device)
-        second = torch.zeros(channels, channels, dtype=torch.float64, device=features.device)
-        about = about.to(features)
-        for rows in _bands(features):
-            centered = _positions(features, rows) - about.T  # (P, C)
-            weighted = centered
-            if weights is not None:
-                weighted = centered * _positions(weights, rows).to(features)
-            first += weighted.sum(dim=0).unsqueeze(1)
-            second += weighted.T @ centered
-        ctx.save_for_backward(features, about, weights)
-        return first, second
+    Args:
+        features: as for `moments`, in any precision, which is that of the result.
+        about: the same.
+        slopes: derivatives with respect to both moments, shapes (C, 1) and (C, C).
+        weights: as for `moments`.
 
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        features, about, weights = ctx.saved_tensors
-        first, second = (gradient.to(features) for gradient in gradients)
-        both = second + second.T
-        result = torch.empty_like(features)
-        for rows in _bands(features):
-            part = torch.addmm(first.T, _positions(features, rows) - about.T, both)  # (P, C)
-            if weights is not None:
-                part *= _positions(weights, rows).to(features)
-            height, width = features[0, 0, rows].shape
-            result[0, :, rows] = part.reshape(height, width, -1).permute(2, 0, 1)
-        return result, None, None
+    Returns:
+        ``w_p (s1 + (s2 + s2^T) (F_p - a))``, of the features' shape.
+    """
+    first, second = slopes
+    both = second + second.T
+    offset = (first - both @ about.to(both)).flatten()
+    # A convolution of one position: a product of matrices that leaves the layout as it is.
+    found = F.conv2d(features, both[..., None, None].to(features), offset.to(features))
+    return found if weights is None else found * weights.to(features)
 
 
 def _bands(features: Tensor) -> list[slice]:

@@ -80,6 +80,16 @@ class ColorMap(StrEnum):
     """By principal axes: one palette is whitened, then given the axes of the other."""
 
 
+class Precision(StrEnum):
+    """Of the numbers with which a gradient is carried back through a backbone."""
+
+    AUTO = "auto"
+    """`HALF` where the processor has units for products of such matrices, else `SINGLE`."""
+    HALF = "half"
+    """bfloat16: the range of single precision, and a third of its digits."""
+    SINGLE = "single"
+
+
 class Pooling(StrEnum):
     """How a backbone goes from one stage to the next."""
 

@@ -17,47 +17,33 @@ class Statistics:
     covariance: Tensor
 
 
-def statistics(features: Tensor, shares: Tensor | None = None) -> Statistics:
+def statistics(features: Tensor) -> Statistics:
     """Mean and centered covariance of one feature layer over its positions.
 
     The Gram matrix of the paper (Gatys et al., CVPR 2016, equation 3) mixes the two: its
     entries are dominated by the product of the means, and colors came out gray and brushwork
     weak. Apart, each is weighed by its own size.
 
-    With shares, positions count as much as their share, which is how a style is confined to a
-    region: the guided Gram matrix of Gatys et al., "Controlling Perceptual Factors in Neural Style
-    Transfer" (CVPR 2017, section 4), again with mean and covariance instead.
-
     Values that are no numbers pass through: a step of the optimization that went wrong is taken
     back, not refused. Targets refuse them.
 
     Args:
         features: activations, shape (1, C, H, W), any range.
-        shares: of each position, shape (1, 1, H, W), not negative, summing to 1; None: all alike.
 
     Returns:
         in the dtype and on the device of ``features``; the covariance is symmetric positive
         semi-definite.
 
     Raises:
-        ShapeError: if ``features`` is not (1, C, H, W), or ``shares`` not (1, 1, H, W).
+        ShapeError: if ``features`` is not (1, C, H, W).
     """
     if features.ndim != 4 or features.shape[0] != 1:
         raise ShapeError("features", "(1, C, H, W)", tuple(features.shape))
     positions = features.flatten(2)[0]  # (C, H*W)
     # Centered before the product: E[xx] - E[x]E[x] cancels in single precision.
-    if shares is None:
-        mean = positions.mean(dim=1, keepdim=True)
-        centered = positions - mean
-        return Statistics(mean, centered @ centered.T / positions.shape[1])
-    height, width = features.shape[2:]
-    if shares.shape != (1, 1, height, width):
-        raise ShapeError("shares", f"(1, 1, {height}, {width})", tuple(shares.shape))
-    weights = shares.flatten().to(positions)  # (H*W)
-    mean = (positions @ weights).unsqueeze(1)
-    # A root on each side: autograd keeps this one matrix, not two of its size.
-    centered = (positions - mean) * weights.sqrt()
-    return Statistics(mean, centered @ centered.T)
+    mean = positions.mean(dim=1, keepdim=True)
+    centered = positions - mean
+    return Statistics(mean, centered @ centered.T / positions.shape[1])
 
 
 def blended(several: Sequence[Statistics], weights: Sequence[float] | None = None) -> Statistics:

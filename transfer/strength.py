@@ -17,7 +17,7 @@ _GRIPS = 0.25, 4.0
 
 
 def content_distance(strength: float) -> float:
-    """The distance from the photo that a painting is to have; see `losses.content_loss`.
+    """The distance from the photo that a painting is to have; see `losses.unlikeness`.
 
     0.2 for strength 0, where the photo keeps every detail; 0.65 for 1, where only the large
     shapes remain; 0.425 in the middle, as in the pictures that the first implementations became

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from transfer.losses import StyleTarget, live, style_distance, unlikeness
-from transfer.moments import moments
+from transfer.moments import moments, pulled
 from transfer.statistics import Statistics
 
 
@@ -36,10 +36,22 @@ class Term(Protocol):
     def loss(self, sums: Sequence[Tensor]) -> Tensor:
         """The addend, from its sums over all positions, in float64."""
 
+    def pulled(
+        self, features: Tensor, slopes: Sequence[Tensor], rows: slice, columns: slice
+    ) -> Tensor:
+        """The gradient with respect to features of ``sum(sums * slopes)``.
+
+        Args:
+            features: as for `sums`, in any precision, which is that of the result.
+            slopes: by which the loss changes with each of the sums.
+            rows: as for `sums`.
+            columns: the same.
+        """
+
 
 @dataclass(frozen=True)
 class StyleTerm:
-    """`style_loss` of one layer and one region."""
+    """`style_distance` of one layer and one region."""
 
     layer: str
     factor: float
@@ -47,12 +59,22 @@ class StyleTerm:
     positions: int
     """Of the whole layer."""
     shares: Tensor | None
-    """Of each position; see `statistics`."""
+    """Of each position, shape (1, 1, H, W), summing to 1; None: all alike. They confine a style to
+    a region, as the guided Gram matrix does of Gatys, Ecker, Bethge, Hertzmann & Shechtman,
+    "Controlling Perceptual Factors in Neural Style Transfer" (CVPR 2017, section 4)."""
 
     def sums(self, features: Tensor, rows: slice, columns: slice) -> tuple[Tensor, ...]:
         """Moments about the style's mean."""
         shares = None if self.shares is None else self.shares[:, :, rows, columns]
         return moments(features, self.target.statistics.mean, shares)
+
+    def pulled(
+        self, features: Tensor, slopes: Sequence[Tensor], rows: slice, columns: slice
+    ) -> Tensor:
+        """See `moments.pulled`."""
+        shares = None if self.shares is None else self.shares[:, :, rows, columns]
+        first, second = slopes
+        return pulled(features, self.target.statistics.mean, (first, second), shares)
 
     def loss(self, sums: Sequence[Tensor]) -> Tensor:
         """`style_distance` of the statistics that follow from the moments."""
@@ -65,23 +87,29 @@ class StyleTerm:
 
 
 class Kept:
-    """Features of a picture, tile by tile; only what is not zero takes room.
+    """Features of a picture, tile by tile.
 
-    After ReLU most of a deep layer is zero (about seven tenths of vgg19's relu4_2). Exact, where
-    half precision would leave an error of 2e-4 in each value.
+    Args:
+        is_packed: whether only what is not zero takes room. After ReLU most of a deep layer is zero
+            (about seven tenths of vgg19's relu4_2). Exact, where half precision would leave an
+            error of 2e-4 in each value; but unpacking takes time.
     """
 
-    def __init__(self) -> None:
-        self._parts: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
+    def __init__(self, *, is_packed: bool) -> None:
+        self._is_packed = is_packed
+        self._parts: dict[tuple[int, int], tuple[Tensor | None, Tensor]] = {}
 
     def keep(self, features: Tensor, rows: slice, columns: slice) -> None:
         """Remember the features of the positions at these rows and columns."""
-        is_positive = features != 0
-        self._parts[rows.start, columns.start] = is_positive, features[is_positive]
+        is_positive = features != 0 if self._is_packed else None
+        values = features if is_positive is None else features[is_positive]
+        self._parts[rows.start, columns.start] = is_positive, values
 
     def __call__(self, rows: slice, columns: slice) -> Tensor:
         """What was kept of them, shape (1, C, H, W)."""
         is_positive, values = self._parts[rows.start, columns.start]
+        if is_positive is None:
+            return values
         features = torch.zeros_like(is_positive, dtype=values.dtype)
         features[is_positive] = values
         return features
@@ -89,7 +117,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class ContentTerm:
-    """`content_loss` of one layer."""
+    """`unlikeness` of one layer."""
 
     layer: str
     weighed: Callable[[Tensor], Tensor]
@@ -111,14 +139,26 @@ class ContentTerm:
         found = features - mean
         content = self.content(rows, columns) - mean
         products = found, found.square(), found * content
-        return tuple(product.sum(dim=(0, 2, 3)).double() for product in products)
+        # In double precision: the variance is a small difference if the image's mean is far off.
+        return tuple(product.sum(dim=(0, 2, 3), dtype=torch.float64) for product in products)
+
+    def pulled(
+        self, features: Tensor, slopes: Sequence[Tensor], rows: slice, columns: slice
+    ) -> Tensor:
+        """``s1 + 2 s2 G + s3 H``."""
+        own, square, shared = (slope.reshape(1, -1, 1, 1) for slope in slopes)
+        mean = self.statistics.mean.reshape(1, -1, 1, 1)
+        offset = own - (2.0 * square + shared) * mean
+        content = self.content(rows, columns).to(features)
+        found = torch.addcmul(offset.to(features), features, (2.0 * square).to(features))
+        return found.addcmul_(content, shared.to(features))
 
     def loss(self, sums: Sequence[Tensor]) -> Tensor:
         """`unlikeness` of the live channels, weighed."""
         mean, square, product = (one / self.positions for one in sums)
         variance = self.statistics.covariance.diagonal()
-        is_live, floor = live(variance)
+        is_live, floor = live(self.statistics.mean.flatten(), variance)
         if not is_live.any():
             return self.weighed(mean.sum() * 0.0)
-        own = square - mean.square()
+        own = (square - mean.square()).clamp_min(0.0)
         return self.weighed(unlikeness(product[is_live], own[is_live], variance[is_live], floor))

@@ -9,12 +9,13 @@ import torch
 from transfer.backbones import catalog
 from transfer.backbones.vgg import CONVOLUTIONS, VggBackbone
 from transfer.errors import WeightsUnavailable
+from transfer.settings import Precision
 
 NAME = "compact"
 DATA_FILE = catalog.COMPACT_FILE
 
 
-def load(device: torch.device) -> VggBackbone:
+def load(device: torch.device, precision: Precision = Precision.AUTO) -> VggBackbone:
     """The distilled network, stored in half precision.
 
     Raises:
@@ -33,4 +34,4 @@ def load(device: torch.device) -> VggBackbone:
         raise WeightsUnavailable(
             NAME, f"{DATA_FILE} is missing or damaged; install the project again."
         ) from None
-    return VggBackbone(NAME, weights, device)
+    return VggBackbone(NAME, weights, device, precision)

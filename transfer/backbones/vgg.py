@@ -1,18 +1,17 @@
 """The convolutions of VGG-19 up to relu5_1 (Simonyan & Zisserman, arXiv 1409.1556), any width."""
 
 from collections.abc import Callable, Collection, Mapping
-from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from transfer.backbones import lean
-from transfer.backbones.lean import reflected as reflected
+from transfer.backbones.trace import Trace, dtype_back, turned
+from transfer.backbones.trace import reflected as reflected
 from transfer.errors import ShapeError
 from transfer.settings import CONTENT_LAYER as CONTENT_LAYER
 from transfer.settings import STYLE_LAYERS as STYLE_LAYERS
-from transfer.settings import Pooling
+from transfer.settings import Pooling, Precision
 
 CONVOLUTIONS = (
     ("conv1_1", "conv1_2"),
@@ -32,6 +31,9 @@ MEAN_BGR = (103.939, 116.779, 123.68)
 Weights = Mapping[str, tuple[Tensor, Tensor]]
 """Kernel (out, in, 3, 3) and bias (out,) by convolution, for BGR input as VGG-19 was trained."""
 
+See = Callable[[str, Tensor], None]
+"""Told of a layer and its activations, shape (1, C, H, W)."""
+
 
 class VggBackbone:
     """Named feature layers of a network with the topology of VGG-19.
@@ -39,26 +41,35 @@ class VggBackbone:
     Two departures from the network as published: borders are reflected instead of zero
     (zeros paint a frame around the picture), and the input is RGB in [0, 1], the original
     scaling being folded into the first convolution.
+
+    Args:
+        name: of the network.
+        weights: of its convolutions.
+        device: where it computes.
+        precision: of the way back; see `Precision`.
     """
 
-    def __init__(self, name: str, weights: Weights, device: torch.device) -> None:
+    def __init__(
+        self,
+        name: str,
+        weights: Weights,
+        device: torch.device,
+        precision: Precision = Precision.AUTO,
+    ) -> None:
         self.name = name
         self.device = device
+        self._dtype_back = dtype_back(device, precision)
         self._weights = {
-            layer: (
-                kernel.to(device, torch.float32).contiguous(memory_format=torch.channels_last),
-                bias.to(device, torch.float32),
-            )
+            layer: (_laid_out(kernel.to(device, torch.float32)), bias.to(device, torch.float32))
             for layer, (kernel, bias) in _folded(weights).items()
+        }
+        self._weights_back = {
+            layer: _laid_out(turned(kernel).to(self._dtype_back))
+            for layer, (kernel, _) in self._weights.items()
         }
 
     def features(
-        self,
-        image: Tensor,
-        layers: Collection[str],
-        pooling: Pooling = Pooling.MAX,
-        *,
-        is_lean: bool = False,
+        self, image: Tensor, layers: Collection[str], pooling: Pooling = Pooling.MAX
     ) -> dict[str, Tensor]:
         """Activations of the named layers.
 
@@ -66,8 +77,6 @@ class VggBackbone:
             image: RGB, shape (1, 3, H, W), range [0, 1], both edges at least `MIN_EDGE_PX`.
             layers: names such as ``"relu4_2"``.
             pooling: between stages; averages are smaller than maxima, and are not rescaled.
-            is_lean: the same activations, and the same gradient but for rounding, in half the
-                memory; see `transfer.backbones.lean`.
 
         Returns:
             by name, shape (1, C, H', W'), not negative.
@@ -78,65 +87,72 @@ class VggBackbone:
         if image.ndim != 4 or image.shape[:2] != (1, 3) or min(image.shape[2:]) < MIN_EDGE_PX:
             wanted = f"(1, 3, H, W) with H and W at least {MIN_EDGE_PX}"
             raise ShapeError("image", wanted, tuple(image.shape))
+        found: dict[str, Tensor] = {}
         stages = range(len(CONVOLUTIONS))
-        found, _ = self.stages(image, stages, layers, pooling, has_map=False, is_lean=is_lean)
+        self.run(image, stages, layers, found.__setitem__, pooling, has_map=False)
         return found
 
-    def stages(
+    def run(
         self,
         activations: Tensor,
         stages: range,
         layers: Collection[str],
+        see: See,
         pooling: Pooling = Pooling.MAX,
         *,
         has_map: bool,
-        is_lean: bool = False,
-    ) -> tuple[dict[str, Tensor], Tensor | None]:
+        trace: Trace | None = None,
+    ) -> Tensor | None:
         """Some stages, from what the one before left after its pooling.
 
         Args:
             activations: the image for the first stage, otherwise a map, shape (1, C, H, W).
             stages: which, from 0 on.
             layers: that are wanted of them.
+            see: what is called with each of these and its activations, as soon as they are there.
             pooling: see `features`.
             has_map: whether the map behind the last one is wanted, too.
-            is_lean: see `features`.
+            trace: remembers what the way back needs; without it, autograd can go there.
 
         Returns:
-            layers by name, and the map behind, if it is wanted.
+            the map behind, if it is wanted.
         """
-        found: dict[str, Tensor] = {}
         wanted = set(layers)
-        activations = activations.contiguous(memory_format=torch.channels_last)
-        # Where nothing has to be remembered, torch's own functions are quicker.
-        is_lean = is_lean and torch.is_grad_enabled()
-        convolved = lean.convolved if is_lean else _convolved
-        pooled = (_LEAN_POOLED if is_lean else _POOLED)[pooling]
+        activations = _laid_out(activations)
         for stage in stages:
             if stage > stages.start:
-                activations = pooled(activations)
+                activations = self._pooled(activations, pooling, trace)
             for convolution in CONVOLUTIONS[stage]:
                 kernel, bias = self._weights[convolution]
-                activations = convolved(activations, kernel, bias)
-                name = convolution.replace("conv", "relu")
-                if name in wanted:
-                    found[name] = activations
-                    if len(found) == len(wanted) and not has_map:
-                        return found, None
-        if missing := wanted - found.keys():
-            raise KeyError(f"unknown layers: {sorted(missing)}")
-        return found, pooled(activations) if has_map else None
+                activations = F.conv2d(reflected(activations), kernel, bias).relu_()
+                layer = convolution.replace("conv", "relu")
+                if trace is not None:
+                    is_last = convolution == CONVOLUTIONS[stage][-1] and layer not in layers
+                    trace.convolved(layer, activations, is_passed=is_last)
+                if layer in wanted:
+                    see(layer, activations)
+                    wanted.remove(layer)
+                    if not wanted and not has_map:
+                        return None
+        if wanted:
+            raise KeyError(f"unknown layers: {sorted(wanted)}")
+        return self._pooled(activations, pooling, trace) if has_map else None
+
+    def trace(self, layers: Collection[str]) -> Trace:
+        """For `run`, if the gradient of something that these layers tell is wanted."""
+        return Trace(self._weights_back, layers, self._dtype_back)
+
+    def _pooled(self, activations: Tensor, pooling: Pooling, trace: Trace | None) -> Tensor:
+        if trace is not None:
+            return trace.pooled(activations, pooling)
+        if pooling is Pooling.MAX:
+            return F.max_pool2d(activations, 2)
+        return F.avg_pool2d(activations, 2)
 
 
-def _convolved(activations: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
-    return F.conv2d(reflected(activations), kernel, bias).relu_()
-
-
-_POOLED: Mapping[Pooling, Callable[[Tensor], Tensor]] = {
-    Pooling.MAX: partial(F.max_pool2d, kernel_size=2),
-    Pooling.AVERAGE: partial(F.avg_pool2d, kernel_size=2),
-}
-_LEAN_POOLED = {Pooling.MAX: lean.max_pooled, Pooling.AVERAGE: lean.average_pooled}
+def _laid_out(tensor: Tensor) -> Tensor:
+    """As convolutions want it."""
+    return tensor.contiguous(memory_format=torch.channels_last)
 
 
 def _folded(weights: Weights) -> dict[str, tuple[Tensor, Tensor]]:

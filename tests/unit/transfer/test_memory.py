@@ -223,7 +223,7 @@ def limited(tmp_path: Path, content: Image.Image, style: Image.Image) -> Callabl
 
 
 def test_a_process_at_its_limit_goes_down_the_ladder(limited: Callable[[int], str]) -> None:
-    out = limited(360_000_000)
+    out = limited(195_000_000)
 
     tile_px, evaluations, *image = out.split()
     assert int(tile_px) <= 768

@@ -1,8 +1,6 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor
 
 from transfer.errors import ShapeError
@@ -17,46 +15,6 @@ def test_agrees_with_numpy(generator: torch.Generator) -> None:
     positions = features[0].flatten(1).numpy()
     assert np.allclose(found.mean[:, 0], positions.mean(axis=1))
     assert np.allclose(found.covariance, np.cov(positions, bias=True))
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    seed=st.integers(0, 10_000),
-    channels=st.integers(1, 6),
-    height=st.integers(1, 9),
-    width=st.integers(1, 9),
-)
-def test_with_shares_agrees_with_numpy(seed: int, channels: int, height: int, width: int) -> None:
-    random = np.random.default_rng(seed)
-    features = torch.from_numpy(random.normal(10, 3, (1, channels, height, width)))
-    weights = random.uniform(0, 1, (1, 1, height, width)) ** 4
-
-    found = statistics(features, torch.from_numpy(weights / weights.sum()))
-
-    positions, flat = features[0].flatten(1).numpy(), weights.ravel()
-    assert np.allclose(found.mean[:, 0], np.average(positions, axis=1, weights=flat))
-    expected = np.cov(positions, bias=True, aweights=flat).reshape(channels, channels)
-    assert np.allclose(found.covariance, expected)
-
-
-def test_equal_shares_are_no_shares(generator: torch.Generator) -> None:
-    features = torch.rand(1, 5, 7, 9, generator=generator, dtype=torch.float64)
-
-    found, whole = statistics(features, torch.full((1, 1, 7, 9), 1 / 63)), statistics(features)
-
-    assert torch.allclose(found.mean, whole.mean)
-    assert torch.allclose(found.covariance, whole.covariance)
-
-
-def test_a_single_position_has_no_covariance(generator: torch.Generator) -> None:
-    features = torch.rand(1, 3, 4, 4, generator=generator)
-    shares = torch.zeros(1, 1, 4, 4)
-    shares[0, 0, 1, 2] = 1.0
-
-    found = statistics(features, shares)
-
-    assert torch.allclose(found.mean[:, 0], features[0, :, 1, 2])
-    assert found.covariance.abs().max() < 1e-12
 
 
 def test_one_value_everywhere_has_no_covariance() -> None:
@@ -85,27 +43,10 @@ def test_gradient(generator: torch.Generator) -> None:
     assert torch.autograd.gradcheck(flat, features)
 
 
-def test_gradient_with_shares(generator: torch.Generator) -> None:
-    features = torch.rand(1, 3, 4, 5, generator=generator, dtype=torch.float64).requires_grad_()
-    shares = torch.rand(1, 1, 4, 5, generator=generator, dtype=torch.float64)
-    shares[0, 0, 0] = 0.0
-
-    def flat(features: Tensor) -> tuple[Tensor, Tensor]:
-        found = statistics(features, shares / shares.sum())
-        return found.mean, found.covariance
-
-    assert torch.autograd.gradcheck(flat, features)
-
-
 @pytest.mark.parametrize("shape", [(3, 4, 4), (2, 3, 4, 4)])
 def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ShapeError):
         statistics(torch.zeros(shape))
-
-
-def test_shares_of_another_shape_are_refused() -> None:
-    with pytest.raises(ShapeError, match=r"shares must have shape \(1, 1, 4, 5\)"):
-        statistics(torch.zeros(1, 3, 4, 5), torch.zeros(1, 1, 5, 4))
 
 
 def test_blending_is_by_weight() -> None:

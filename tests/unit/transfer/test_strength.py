@@ -4,9 +4,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from tests.unit.transfer.reference import ContentTarget, content_loss
 from transfer.engine import Painter, Painting
 from transfer.images import to_tensor
-from transfer.losses import ContentTarget, content_loss
 from transfer.settings import Effort, Expert, Rendition, Settings
 from transfer.strength import (
     Hold,

@@ -60,7 +60,7 @@ def test_the_style_in_itself_and_the_photo_in_itself_cost_nothing(
     canvas = scene(photo, everywhere(photo))
 
     assert loss(painter, canvas, photo, ONLY_STYLE) < 1e-9
-    assert loss(painter, canvas, photo, ONLY_CONTENT) < 1e-9
+    assert loss(painter, canvas, photo, ONLY_CONTENT) < 1e-7
 
 
 @pytest.mark.parametrize("layer", LAYERS)

@@ -5,17 +5,19 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.unit.transfer import reference
 from tests.unit.transfer.conftest import picture
 from transfer.backbones.vgg import CONVOLUTIONS, VggBackbone
 from transfer.engine import Painter
 from transfer.errors import NotFinite
 from transfer.images import resized, to_tensor
+from transfer.objective import Objective
 from transfer.regions import Region
 from transfer.renditions import Canvas
-from transfer.settings import Expert, Pooling, Settings
-from transfer.targets import objective, tiled_objective
-from transfer.tiled import TiledLoss, Walk
+from transfer.settings import Expert, Pooling, Precision, Settings
+from transfer.targets import objective
 from transfer.tiles import Leg
+from transfer.walk import Walk
 
 SIZES = [(128, 160), (111, 175), (16, 200), (37, 251)]
 
@@ -33,7 +35,7 @@ def backbone() -> VggBackbone:
             kernel *= (2.0 / (9.0 * channels)) ** 0.5
             weights[layer] = kernel, 5.0 * torch.randn(count, generator=generator)
             channels = count
-    return VggBackbone("random", weights, torch.device("cpu"))
+    return VggBackbone("random", weights, torch.device("cpu"), Precision.SINGLE)
 
 
 def scene(height: int, width: int, *, regions: int = 1, channels: int = 3) -> Canvas:
@@ -63,9 +65,9 @@ def assert_the_same(
     height, width = canvas.content.shape[2:]
     noise = torch.rand(canvas.content.shape, generator=torch.Generator().manual_seed(5))
     image = canvas.content.lerp(noise, 0.3)
-    loss, gradient = with_gradient(objective(backbone, canvas, height, width, settings), image)
-    tiled = tiled_objective(backbone, canvas, height, width, settings, tile_px)
-    tiled_loss, tiled_gradient = with_gradient(tiled, image)
+    about = backbone, canvas, height, width, settings
+    loss, gradient = with_gradient(reference.objective(*about), image)
+    tiled_loss, tiled_gradient = with_gradient(objective(*about, tile_px=tile_px), image)
     assert tiled_loss == pytest.approx(loss, rel=1e-5)
     assert (tiled_gradient - gradient).norm() < limit * gradient.norm()
     # Nowhere worse than elsewhere: no seams.
@@ -109,25 +111,48 @@ def test_so_do_they_for_lightness_alone(backbone: VggBackbone) -> None:
     assert_the_same(backbone, scene(111, 143, channels=1), Settings(), 48)
 
 
+@pytest.fixture(scope="module")
+def exact() -> Painter:
+    return Painter("cpu", threads=1, precision=Precision.SINGLE)
+
+
 @pytest.mark.parametrize("name", ["compact", "vgg19"])
-def test_so_do_they_with_each_backbone(painter: Painter, name: str) -> None:
-    assert_the_same(painter.backbone(name), scene(70, 131), Settings(), 32)
+def test_so_do_they_with_each_backbone(exact: Painter, name: str) -> None:
+    assert_the_same(exact.backbone(name), scene(70, 131), Settings(), 32)
 
 
-def test_so_do_they_with_a_style_of_one_color(painter: Painter) -> None:
+@pytest.mark.parametrize("tile_px", [None, 64])
+@pytest.mark.parametrize("pooling", list(Pooling))
+def test_half_precision_keeps_the_loss_and_the_gradients_direction(
+    exact: Painter, tile_px: int | None, pooling: Pooling
+) -> None:
+    half = Painter("cpu", threads=1, precision=Precision.HALF)
+    canvas, settings = scene(111, 143), Settings(expert=Expert(pooling=pooling))
+    image = canvas.content.flip(3)
+    (loss, gradient), (rounded_loss, rounded) = (
+        with_gradient(
+            objective(one.backbone("compact"), canvas, 111, 143, settings, tile_px=tile_px), image
+        )
+        for one in (exact, half)
+    )
+
+    assert rounded_loss == loss
+    assert torch.cosine_similarity(gradient.flatten(), rounded.flatten(), 0) > 0.9995
+    assert not torch.equal(gradient, rounded)
+
+
+def test_so_do_they_with_a_style_of_one_color(exact: Painter) -> None:
     """Its covariance is no scale, and its mean far from the image's: where digits could go."""
     canvas = scene(70, 131)
     flat = (Region((torch.full((1, 3, 64, 64), 0.9),), None, None),)
-    assert_the_same(
-        painter.backbone("compact"), replace(canvas, regions=flat), Settings(), 32, 1e-4
-    )
+    assert_the_same(exact.backbone("compact"), replace(canvas, regions=flat), Settings(), 32, 1e-4)
 
 
 def test_a_photo_that_is_none_is_refused(backbone: VggBackbone) -> None:
     canvas = scene(64, 80)
     canvas.content[..., 3, 5] = torch.nan
     with pytest.raises(NotFinite, match="content features"):
-        tiled_objective(backbone, canvas, 64, 80, Settings(), 32)
+        objective(backbone, canvas, 64, 80, Settings(), tile_px=32)
 
 
 @dataclass(frozen=True)
@@ -149,6 +174,12 @@ class Unlikeness:
             torch.full_like(found[:, 0], found.shape[1]),
         )
 
+    def pulled(
+        self, features: Tensor, slopes: Sequence[Tensor], rows: slice, columns: slice
+    ) -> Tensor:
+        own, square, shared, *_ = (slope.float().reshape(1, -1, 1, 1) for slope in slopes)
+        return own + 2 * square * features + shared * self.reference[:, :, rows, columns]
+
     def loss(self, sums: Sequence[Tensor]) -> Tensor:
         x, xx, xy, y, yy, n = sums
         covariance = xy / n - x * y / n**2
@@ -167,9 +198,9 @@ def test_any_function_of_sums_may_be_a_term(backbone: VggBackbone) -> None:
         features = backbone.features(image, ["relu4_2"])["relu4_2"]
         return term.loss(term.sums(features, slice(None), slice(None))).float()
 
-    tiled = TiledLoss(Walk(backbone.stages, ["relu4_2"], 111, 143, 32), [term], 0.0)
+    walk = Walk(backbone, Pooling.MAX, ["relu4_2"], 111, 143, 32)
     loss, gradient = with_gradient(whole, image)
-    tiled_loss, tiled_gradient = with_gradient(tiled, image)
+    tiled_loss, tiled_gradient = with_gradient(Objective(walk, [term], 0.0), image)
     assert tiled_loss == pytest.approx(loss, rel=1e-5)
     assert (tiled_gradient - gradient).norm() < 2e-5 * gradient.norm()
 
@@ -181,7 +212,12 @@ def test_a_smaller_margin_is_not_enough(
     """The margins are not wider than they have to be, and the tests above would notice."""
     canvas = scene(528, 544)
     image = resized(canvas.content, 528, 544).flip(3)
-    _, gradient = with_gradient(tiled_objective(backbone, canvas, 528, 544, Settings(), 32), image)
+
+    def in_tiles() -> Tensor:
+        tiled = objective(backbone, canvas, 528, 544, Settings(), tile_px=32)
+        return with_gradient(tiled, image)[1]
+
+    gradient = in_tiles()
     margin = Leg.margin
 
     def narrow(leg: Leg, layers: Collection[str]) -> int:
@@ -189,7 +225,6 @@ def test_a_smaller_margin_is_not_enough(
         return margin(leg, layers) - less
 
     monkeypatch.setattr(Leg, "margin", narrow)
-    _, other = with_gradient(tiled_objective(backbone, canvas, 528, 544, Settings(), 32), image)
-    apart = (other - gradient).norm() / gradient.norm()
+    apart = (in_tiles() - gradient).norm() / gradient.norm()
     # Nothing begins with the second stage: it belongs to the first leg.
     assert (apart > 1e-4) == (stage != 1)

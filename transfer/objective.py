@@ -1,0 +1,120 @@
+"""The loss of a picture and its gradient, whole or tile by tile, which is the same.
+
+The loss is a function of sums over positions: those that the styles' moments are made of, and the
+content's correlations. A first pass over the picture sums them; the loss is a function of these
+sums alone, and so is its derivative with respect to them. A second pass carries that back to the
+pixels: by the chain rule, the gradient of ``sum(sums * derivative)`` is the gradient of the loss,
+tile by tile. The idea is that of Galerne, Raad, Lezama & Morel, "Scaling Painting Style Transfer"
+(arXiv 2212.13459), who derive it for the Gram matrix; here the sums are any. Where the whole
+picture is one tile, the second pass only goes back.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from transfer.terms import Term
+from transfer.walk import Walk
+
+_BAND_ROWS = 256
+"""Of the image, looked at together for the smoothness: the rest is not copied."""
+
+_Slopes = list[tuple[Tensor, ...]]
+
+
+class Objective:
+    """A scalar of an image, whose gradient is computed with it.
+
+    Args:
+        walk: through the layers of the terms.
+        terms: of the loss; all are functions of sums over positions.
+        smoothness_factor: weight of the mean squared difference between neighbors, over both
+            directions.
+    """
+
+    def __init__(self, walk: Walk, terms: Sequence[Term], smoothness_factor: float) -> None:
+        self._walk = walk
+        self._terms = terms
+        self._smoothness_factor = smoothness_factor
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """The loss, to be differentiated with respect to ``image`` by autograd."""
+        loss: Tensor = _WithGradient.apply(image, self)  # type: ignore[no-untyped-call]
+        return loss
+
+    @torch.no_grad()
+    def with_gradient(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss and its gradient, of the shape of the image."""
+        sums: list[list[Tensor]] = [[] for _ in self._terms]
+
+        def visit(layer: str, features: Tensor, rows: slice, columns: slice) -> None:
+            for term, totals in zip(self._terms, sums, strict=True):
+                if term.layer == layer:
+                    found = [one.double() for one in term.sums(features, rows, columns)]
+                    if totals:
+                        for total, one in zip(totals, found, strict=True):
+                            total += one
+                    else:
+                        totals += found
+
+        back = self._walk.there(image, visit)
+        loss, slopes = self._told_by(sums)
+
+        def pull(layer: str, features: Tensor, rows: slice, columns: slice) -> Tensor | None:
+            gradient: Tensor | None = None
+            for term, its_slopes in zip(self._terms, slopes, strict=True):
+                if term.layer == layer:
+                    mine = term.pulled(features, its_slopes, rows, columns)
+                    gradient = mine if gradient is None else gradient.add_(mine)
+            return gradient
+
+        gradient = back(pull)
+        if self._smoothness_factor:
+            loss = loss + _add_roughness(image, gradient, self._smoothness_factor)
+        return loss.to(image), gradient
+
+    def _told_by(self, sums: Sequence[Sequence[Tensor]]) -> tuple[Tensor, _Slopes]:
+        """The loss, and by how much it changes with each of the sums."""
+        with torch.enable_grad():
+            leaves = [tuple(one.detach().requires_grad_() for one in found) for found in sums]
+            losses = [term.loss(found) for term, found in zip(self._terms, leaves, strict=True)]
+            loss = torch.stack(losses).sum()
+            flat = [one for found in leaves for one in found]
+            slopes = iter(torch.autograd.grad(loss, flat, materialize_grads=True))
+        return loss.detach(), [tuple(next(slopes) for _ in found) for found in leaves]
+
+
+class _WithGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, image: Tensor, objective: Objective) -> Tensor:
+        value, ctx.gradient = objective.with_gradient(image)
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        result: Tensor = ctx.gradient.mul_(gradients[0])
+        del ctx.gradient
+        return result, None
+
+
+def _add_roughness(image: Tensor, gradient: Tensor, factor: float) -> Tensor:
+    """The weighted smoothness, in bands of rows; its gradient is added to ``gradient``."""
+    _, channels, height, width = image.shape
+    of_downs = factor / max(1, channels * (height - 1) * width)
+    of_acrosses = factor / max(1, channels * height * (width - 1))
+    total = torch.zeros((), dtype=torch.float64, device=image.device)
+    for top in range(0, height, _BAND_ROWS):
+        bottom = min(top + _BAND_ROWS, height)
+        # One row more: the step down from the last row belongs to this band.
+        band, its = image[:, :, top : bottom + 1], gradient[:, :, top : bottom + 1]
+        down = band[:, :, 1:] - band[:, :, :-1]
+        own, of_own = band[:, :, : bottom - top], its[:, :, : bottom - top]
+        across = own[..., 1:] - own[..., :-1]
+        total += of_downs * down.square().sum() + of_acrosses * across.square().sum()
+        its[:, :, 1:].add_(down, alpha=2.0 * of_downs)
+        its[:, :, :-1].sub_(down, alpha=2.0 * of_downs)
+        of_own[..., 1:].add_(across, alpha=2.0 * of_acrosses)
+        of_own[..., :-1].sub_(across, alpha=2.0 * of_acrosses)
+    return total

@@ -7,7 +7,8 @@ which evaluations are compared with; and some iterations of the peer pastiche. W
 
     python -m benchmarks.speed [--size 256 512 1024 2048 4096] [--backbone compact vgg19]
         [--painting-size 256 512 1024] [--effort draft standard fine] [--painter auto]
-        [--peer-size 512] [--peer-steps 8] [--row-minutes 4] [--device auto] [--threads 0]
+        [--peer-size 512] [--peer-steps 8] [--row-minutes 4] [--device auto] [--precision auto]
+        [--threads 0]
 
 What would take longer than `--row-minutes` is left out, and so is what memory is too small for;
 both are said. An option without a value leaves its rows out, `--peer-steps 0` the peer. When it is
@@ -41,7 +42,7 @@ from benchmarks.speedlib.plot import Line, Panel, drawn
 from benchmarks.speedlib.report import Findings, as_data, as_markdown, as_text
 from benchmarks.speedlib.rows import Bench, Evaluation, Measured, Row, Whole, expected_s
 from transfer.errors import TransferError
-from transfer.settings import Backbone, Effort, Settings
+from transfer.settings import Backbone, Effort, Precision, Settings
 
 DEFAULT_PICTURES = Path("../shared/pictures")
 DEFAULT_SIZES = (256, 512, 1024, 2048, 4096)
@@ -133,7 +134,11 @@ class _Measuring:
         """Table, data and plot of what there is."""
         bench = self._bench
         title = f"Speed on {bench.device}, {bench.content.stem} in the style of {bench.style.stem}"
-        about = machine() | {"device": _device_name(bench.device), "threads": bench.threads}
+        about = machine() | {
+            "device": _device_name(bench.device),
+            "threads": bench.threads,
+            "precision": bench.precision,
+        }
         found = Findings(title, about, self._rates, self._found, self._peer)
         print(f"\n{as_text(found)}\n")
         (folder / "table.md").write_text(as_markdown(found))
@@ -229,6 +234,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="what would take longer is left out (%(default)g)",
     )
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(%(default)s)")
+    add(
+        "--precision",
+        choices=[str(precision) for precision in Precision],
+        default="auto",
+        help="of gradients (%(default)s)",
+    )
     add("--threads", type=_number, default=0, metavar="N", help="of the CPU; 0: as torch chooses")
     add(
         "--output",
@@ -295,7 +306,9 @@ def _bench(options: argparse.Namespace) -> Bench:
     with Image.open(pair.content) as content:
         width, height = content.size
     device = "cuda" if has_cuda and options.device != "cpu" else "cpu"
-    return Bench(pair.content, pair.style, (height, width), device, options.threads)
+    return Bench(
+        pair.content, pair.style, (height, width), device, options.threads, options.precision
+    )
 
 
 def _device_name(device: str) -> str:

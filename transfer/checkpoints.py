@@ -14,6 +14,7 @@ from torch import Tensor
 
 from transfer.errors import CheckpointUnusable
 from transfer.history import Halved, Pair
+from transfer.ladder import MEMORY_MAX_BYTES
 from transfer.optimize import Best, Evaluated, Memory
 from transfer.regions import Region
 from transfer.settings import Effort, Rendition, Settings, Start
@@ -23,10 +24,6 @@ FORMAT = "pic2paint-checkpoint-3"
 
 _CODES = {torch.float32: "F32", torch.float16: "F16", torch.uint8: "U8"}
 _DTYPES = {code: dtype for dtype, code in _CODES.items()}
-
-MEMORY_MAX_BYTES = 192_000_000
-"""Beyond this the optimizer's memory is left out. 20 vectors as long as the image, in half
-precision, take 24 MB at 512 px and 94 MB at 1024 px."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from transfer.checkpoints import Checkpoint, identity_of, kinship_of
 from transfer.descent import Goal, descended
 from transfer.errors import ImageTooSmall, InvalidSetting, MaskCount, StyleMissing
 from transfer.images import fitted_size, resized, to_image, to_tensor
-from transfer.memory import Budget, Rung
+from transfer.ladder import Rung
+from transfer.memory import Budget
 from transfer.progress import Ledger, OnProgress
 from transfer.proofs import Proof, check_fits, opened, state_of
 from transfer.regions import Region, regions

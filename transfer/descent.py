@@ -7,15 +7,19 @@ from functools import partial
 from torch import Tensor
 
 from transfer.backbones.vgg import VggBackbone
-from transfer.gamut import in_gamut
+from transfer.gamut import shown
 from transfer.images import resized
-from transfer.memory import Budget, Rung, is_exhausted, ladder, soundly
-from transfer.optimize import Evaluated, Memory, minimize
+from transfer.ladder import Rung
+from transfer.memory import Budget, is_exhausted, soundly, trim_heap
+from transfer.optimize import Differentiated, Evaluated, Memory, minimize
 from transfer.pyramid import Step
 from transfer.renditions import Canvas
 from transfer.settings import Settings
 from transfer.strength import Hold
 from transfer.targets import objective
+
+_LARGE = 3_000_000
+"""Pixels, from which on evaluations take so long that what is trimmed may be mapped anew."""
 
 OnEvaluation = Callable[[Evaluated], None]
 
@@ -55,7 +59,7 @@ def descended(
     """
     step = goal.step
     place = (step.backbone, step.height, step.width, image.shape[1])
-    rungs = ladder(step.height, step.width)
+    rungs = budget.rungs(step.height, step.width)
     number = budget.first(*place)
     while True:
         rung = rungs[number]
@@ -76,12 +80,24 @@ def descended(
 def _minimized(image: Tensor, rung: Rung, goal: Goal, way: "_Way", memory: Memory | None) -> Tensor:
     size = goal.step.height, goal.step.width
     left = goal.step.evaluations - way.done
-    loss = objective(goal.backbone, goal.scene, *size, goal.settings, goal.hold, rung.tile_px)
+    about = goal.backbone, goal.scene, *size, goal.settings, goal.hold
+    loss: Differentiated = objective(*about, rung.tile_px, rung.traced_from)
+    if image.device.type == "cpu" and size[0] * size[1] >= _LARGE:
+        loss = _trimmed(loss)
     image = resized(image, *size)
-    found = minimize(
-        image, in_gamut(loss), left, way.went, rung.history, is_halved=True, memory=memory
-    )
-    return found.clamp(0.0, 1.0)
+    found = minimize(image, loss, left, way.went, rung.history, is_halved=True, memory=memory)
+    return shown(found)
+
+
+def _trimmed(loss: Differentiated) -> Differentiated:
+    """Without the holes that tiles leave in the heap: an eighth of a gigabyte and more."""
+
+    def found(image: Tensor) -> tuple[Tensor, Tensor]:
+        value_and_gradient = loss(image)
+        trim_heap()
+        return value_and_gradient
+
+    return found
 
 
 class _Way:

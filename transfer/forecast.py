@@ -12,16 +12,17 @@ from dataclasses import asdict, dataclass
 
 from transfer import pyramid
 from transfer.errors import DeviceUnreadable
+from transfer.ladder import LIBRARIES, chosen, ladder, usual_bytes
 from transfer.law import Part, Seen, learned, predicted
 from transfer.settings import ANIMATION_EDGE_MAX_PX, ANIMATION_FRAMES_MAX, Settings
 
 _TARGETS = 0.5
 """Computing the features of one picture, in evaluations: these go back through the network, too."""
-_TARGET_MEMORY = 0.5
-"""Memory of the same, relative to an evaluation's: nothing is kept for the way back."""
 _REGION = {"compact": 0.2, "vgg19": 0.16}
-"""What each further region adds to an evaluation, to its time and its memory, relative to it: its
-statistics are computed over the whole picture. From four masked styles, docs/engine.md."""
+"""What each further region adds to the time of an evaluation, relative to it: its statistics are
+computed over the whole picture. From four masked styles, docs/engine.md."""
+_REGION_BYTES = 10
+"""What it adds to memory, per pixel: the mask, and the share of each position of each layer."""
 _RENDITION = 4.0
 """Storing a rendition with its thumbnails, in encoded frames of an animation per pixel."""
 
@@ -36,8 +37,8 @@ _SECONDS = (
 two cores of a server CPU. It is in the speed of networks that devices differ by orders of
 magnitude."""
 _SPEED_DOUBT = 3.0
-_BYTES = (Part(0.5e9, 0.3), Part(1.8e9, 0.3), Part(5.2e9, 0.3))
-"""Of a process that paints small pictures, and of each megapixel that compact or vgg19 sees."""
+_BYTES = (Part(0.4e9, 0.3), Part(0.9, 0.3))
+"""Of a process that has not painted yet, and of each byte that `ladder.Rung` expects beyond."""
 
 _LIKE_HALVED_AFTER = 4.0
 _ALL_HALVED_AFTER = 20.0
@@ -54,9 +55,11 @@ class Work:
     """Megapixels that the network sees over all evaluations, its targets and regions included."""
     vgg19_mp: float
     encoded_mp: float
-    compact_peak_mp: float
-    """Megapixels of the evaluation that needs most memory, if it is this network's; otherwise 0."""
-    vgg19_peak_mp: float
+    largest_mp: float
+    """Megapixels of the painting."""
+    peak_bytes: float
+    """What the step that needs most memory takes beyond the process, on the rung of the ladder on
+    which it is computed if nobody says how much there may be."""
 
     @property
     def time_counts(self) -> tuple[float, ...]:
@@ -66,7 +69,7 @@ class Work:
     @property
     def memory_counts(self) -> tuple[float, ...]:
         """As `_BYTES` has them."""
-        return 1.0, self.compact_peak_mp, self.vgg19_peak_mp
+        return 1.0, self.peak_bytes
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ def work(
     plans = pyramid.plans(settings, height, width, proof_px)
     steps = [step for plan in plans.values() for step in plan]
     seen = {"compact": 0.0, "vgg19": 0.0}
-    peak = {"compact": 0.0, "vgg19": 0.0}
+    peak = 0.0
     # Of the content, and of each style at the size at which it is seen.
     targets = _TARGETS * (1.0 + styles * settings.brush_size**2)
     for step in steps:
@@ -150,9 +153,8 @@ def work(
         pixels = step.height * step.width / 1e6
         crowded = 1.0 + _REGION[network] * (regions - 1)
         seen[network] += pixels * (step.evaluations * crowded + targets)
-        seen_large = _TARGET_MEMORY * settings.brush_size**2
-        peak[network] = max(peak[network], pixels * max(crowded, seen_large))
-    most = max(peak, key=lambda network: peak[network] * _BYTES_PER_MP[network])
+        needed = _needed(step, settings.brush_size) + _REGION_BYTES * 1e6 * pixels * (regions - 1)
+        peak = max(peak, needed)
     encoded = _RENDITION * len(plans) * height * width / 1e6
     if settings.animation:
         first = sum(step.evaluations for step in plans[settings.renditions[0]])
@@ -163,9 +165,18 @@ def work(
         seen["compact"],
         seen["vgg19"],
         encoded,
-        peak["compact"] * (most == "compact"),
-        peak["vgg19"] * (most == "vgg19"),
+        height * width / 1e6,
+        peak,
     )
+
+
+def _needed(step: pyramid.Step, brush_size: float) -> float:
+    """Bytes that a step takes beyond the process."""
+    place = step.backbone, step.height, step.width
+    room = usual_bytes(step.height, step.width) - LIBRARIES
+    rungs = ladder(step.height, step.width)
+    rung = rungs[chosen(rungs, room, *place)]
+    return rung.bytes(*place, brush_size=brush_size)
 
 
 def forecast(
@@ -206,13 +217,9 @@ def learn(runs: Iterable[Run]) -> Device:
     return Device(learned(_SECONDS, times, _SPEED_DOUBT), learned(_BYTES, peaks))
 
 
-_BYTES_PER_MP = {"compact": _BYTES[1].price, "vgg19": _BYTES[2].price}
-
-
 def _kind(asked: Work) -> object:
     """What like runs have in common: the networks, and the size within a factor of two in area."""
-    largest_mp = max(asked.compact_peak_mp, asked.vgg19_peak_mp)
-    size = round(math.log2(largest_mp)) if 0 < largest_mp < math.inf else None
+    size = round(math.log2(asked.largest_mp)) if 0 < asked.largest_mp < math.inf else None
     return asked.compact_mp > 0, asked.vgg19_mp > 0, size
 
 

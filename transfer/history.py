@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
@@ -21,6 +21,9 @@ class Remembered(Protocol):
     def dot(self, other: Tensor) -> Tensor:
         """Its product with another vector of its shape, shape ()."""
 
+    def times(self, other: Self) -> Tensor:
+        """Its product with another one remembered in the same way, shape ()."""
+
     def add_to(self, result: Tensor, factor: Tensor, sign: float) -> None:
         """Add ``sign * factor`` times it to another vector."""
 
@@ -35,6 +38,10 @@ class Exact:
     def dot(self, other: Tensor) -> Tensor:
         """See `Remembered`."""
         return torch.dot(self.values.flatten(), other.flatten())
+
+    def times(self, other: Self) -> Tensor:
+        """See `Remembered`."""
+        return self.dot(other.values)
 
     def add_to(self, result: Tensor, factor: Tensor, sign: float) -> None:
         """See `Remembered`."""
@@ -56,13 +63,22 @@ class Halved:
         self.scale = scale
 
     @classmethod
-    def of(cls, vector: Tensor) -> "Halved":
-        """Rounded from a vector of any shape."""
+    def of(cls, vector: Tensor, minus: Tensor | None = None) -> Self:
+        """Rounded from a vector of any shape, or from its difference to another one.
+
+        A difference is never there as a whole: it would be as large as the image.
+        """
         flat = vector.flatten()
-        scale = torch.maximum(flat.max(), -flat.min()).clamp_min(torch.finfo(flat.dtype).tiny)
+        less = None if minus is None else minus.flatten()
+
+        def part(chunk: slice) -> Tensor:
+            return flat[chunk] if less is None else flat[chunk] - less[chunk]
+
+        largest = [part(chunk).abs().max() for chunk in _chunks(flat)]
+        scale = torch.stack(largest).max().clamp_min(torch.finfo(flat.dtype).tiny)
         values = torch.empty(flat.shape, dtype=torch.float16, device=flat.device)
         for chunk in _chunks(flat):
-            values[chunk] = flat[chunk] / scale
+            values[chunk] = part(chunk) / scale
         return cls(values, scale)
 
     def dot(self, other: Tensor) -> Tensor:
@@ -72,6 +88,13 @@ class Halved:
         for chunk in _chunks(flat):
             total += torch.dot(self.values[chunk].to(flat.dtype), flat[chunk])
         return (total * self.scale).to(flat.dtype)
+
+    def times(self, other: Self) -> Tensor:
+        """See `Remembered`."""
+        total = torch.zeros((), dtype=torch.float64, device=self.values.device)
+        for chunk in _chunks(self.values):
+            total += torch.dot(self.values[chunk].float(), other.values[chunk].float())
+        return (total * self.scale * other.scale).to(self.scale.dtype)
 
     def add_to(self, result: Tensor, factor: Tensor, sign: float) -> None:
         """See `Remembered`."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from transfer.backbones.vgg import CONTENT_LAYER, STYLE_LAYERS, VggBackbone
 from transfer.images import read_image, resized, to_tensor
 from transfer.losses import StyleTarget, roughness, style_loss
-from transfer.optimize import Evaluated, minimize
+from transfer.optimize import Evaluated, differentiated, minimize
 from transfer.statistics import statistics
 
 _RECOLORED = 0.3
@@ -107,7 +107,7 @@ def painted_crops(backbone: VggBackbone, pair: Tensor, generator: torch.Generato
 
     start = _recolored(pair)[:1]
     start = start + 0.02 * torch.randn(start.shape, generator=generator)
-    minimize(start, objective, _EVALUATIONS, keep)
+    minimize(start, differentiated(objective), _EVALUATIONS, keep)
     return torch.cat(shown)
 
 

@@ -1,24 +1,18 @@
-"""How much memory a painting may take, and what gives way when there is less.
-
-A painting goes down a ladder of rungs: the whole picture at once; tiles, and smaller ones; and ever
-fewer steps that L-BFGS remembers. All rungs have the same gradient but for rounding, so the picture
-is the same to the eye.
-"""
+"""How much memory a painting may take, how much there is, and what happens where it runs out."""
 
 import ctypes
 import gc
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 
-from transfer.checkpoints import MEMORY_MAX_BYTES
+from transfer.ladder import LIBRARIES, Rung, chosen, ladder, usual_bytes
 
 T = TypeVar("T")
 
@@ -29,94 +23,16 @@ _SIGNS = ("allocate memory", _LASTING, "bad_alloc", "can't start new thread")
 MAX_MEMORY_MIN = 500_000_000
 """torch and the backbones alone take 0.4 GB."""
 
-_MARGIN_PX = 8
-"""At most around a tile of the image, see `tiles.Leg.margin`."""
-
-_SEEN = {"compact": 310, "vgg19": 1250, "vgg19-torchvision": 1250}
-"""Bytes per pixel looked at together in one evaluation, with gradients in single precision; in half
-it is a fifth less. docs/engine.md says how they were measured."""
-_MAPS = {"compact": 26, "vgg19": 104, "vgg19-torchvision": 104}
-"""Bytes per pixel of the picture: maps between the legs of a walk in tiles, and their gradients."""
-_ANY_BYTES = 90_000_000
-"""What the first evaluation takes at any size: workspaces of the convolutions, mostly."""
-_KEPT = {"compact": 10, "vgg19": 30, "vgg19-torchvision": 30}
-"""Bytes per pixel of the picture: the photo's features, kept for the content."""
-
-_VECTORS = 8
-"""Images held at once: photo, image, best one and its gradient, step and gradient before, the new
-gradient, and the oldest step and change, of which the last progress still knows."""
-_FLOAT_BYTES, _HALF_BYTES = 4, 2
-_TILES_PX = (2048, 1536, 1024, 768, 512, 384, 256, 128)
-_HISTORIES = (6, 4, 3, 2)
-
-HISTORY = 10
-"""Steps that a painting remembers, in half precision: half a percent from 20 in full, 6 one percent
-worse (four pairs, draft, 512 px)."""
-
-
-@dataclass(frozen=True)
-class Rung:
-    """How one step of a painting is computed."""
-
-    tile_px: int | None = None
-    """Longest edge of a tile without its margin; None: the whole picture at once."""
-    history: int = HISTORY
-    """Steps that L-BFGS remembers."""
-
-    def bytes(self, backbone: str, height: int, width: int, channels: int = 3) -> int:
-        """Memory that an evaluation takes beyond what the process has before it, about."""
-        pixels = height * width
-        images = pixels * channels * _FLOAT_BYTES * _VECTORS
-        remembered = 2 * self.history * pixels * channels * _HALF_BYTES
-        if remembered < MEMORY_MAX_BYTES:
-            remembered *= 2  # Once more, in a checkpoint.
-        found = images + remembered + _ANY_BYTES + _KEPT[backbone] * pixels
-        if self.tile_px is None:
-            return found + _SEEN[backbone] * pixels
-        seen = _seen_px(height, self.tile_px) * _seen_px(width, self.tile_px)
-        return found + _SEEN[backbone] * seen + _MAPS[backbone] * pixels
-
-
-def _seen_px(edge_px: int, tile_px: int) -> int:
-    return min(edge_px, tile_px + 2 * _MARGIN_PX)
-
-
-def ladder(height: int, width: int) -> tuple[Rung, ...]:
-    """All rungs for a picture of this size, from the fastest to the smallest.
-
-    Tiles of 512 px and more cost less time than what a short history costs in quality; smaller
-    ones cost more, so the history gives way before them.
-    """
-    rungs = [Rung()]
-    tiles = [tile_px for tile_px in _TILES_PX if tile_px < max(height, width)]
-    large = [tile_px for tile_px in tiles if tile_px >= 512]
-    small = [tile_px for tile_px in tiles if tile_px < 512]
-    rungs += [Rung(tile_px) for tile_px in large]
-    least = large[-1] if large else None
-    rungs += [Rung(least, history) for history in _HISTORIES]
-    rungs += [Rung(tile_px, _HISTORIES[-1]) for tile_px in small]
-    return tuple(rungs)
-
-
-def chosen(
-    rungs: Sequence[Rung], room: int, backbone: str, height: int, width: int, channels: int
-) -> int:
-    """The first rung that fits into so many bytes; the last if none does."""
-    for number, rung in enumerate(rungs):
-        if rung.bytes(backbone, height, width, channels) <= room:
-            return number
-    return len(rungs) - 1
-
 
 def default_budget(height: int, width: int, device: torch.device) -> int:
-    """What a painting may take if nobody says: on a CPU 1.1 GB and 110 bytes a pixel.
+    """What a painting may take if nobody says: on a CPU `ladder.usual_bytes`.
 
     On CUDA nine tenths of what is free or already ours.
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return int(0.9 * free) + torch.cuda.memory_reserved(device)
-    return 1_100_000_000 + 110 * height * width
+    return usual_bytes(height, width)
 
 
 def in_use(device: torch.device) -> int:
@@ -126,12 +42,8 @@ def in_use(device: torch.device) -> int:
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:
-        return _LIBRARIES
+        return LIBRARIES
     return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-_LIBRARIES = 400_000_000
-"""What a new process holds; stands in where the system does not tell, too."""
 
 
 def is_exhausted(error: BaseException) -> bool:
@@ -181,6 +93,11 @@ def free_cache(device: torch.device) -> None:
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
+    trim_heap()
+
+
+def trim_heap() -> None:
+    """Give the holes in the heap back to the system."""
     with suppress(OSError, TypeError, AttributeError):  # Only glibc has it.
         ctypes.CDLL(None).malloc_trim(0)
 
@@ -218,11 +135,15 @@ class Budget:
         self.lowest = Rung()
         """The lowest rung that was taken so far."""
 
+    def rungs(self, height: int, width: int) -> tuple[Rung, ...]:
+        """All rungs for a picture of this size."""
+        return ladder(height, width, is_cuda=self._device.type == "cuda")
+
     def first(self, backbone: str, height: int, width: int, channels: int) -> int:
         """The place on the ladder of this size to begin at."""
         free_cache(self._device)
         room = self._total - self._held()
-        return chosen(ladder(height, width), room, backbone, height, width, channels)
+        return chosen(self.rungs(height, width), room, backbone, height, width, channels)
 
     def taken(self, place: int, rung: Rung) -> None:
         """A rung that painted."""
@@ -236,4 +157,4 @@ class Budget:
         self._total = min(self._total, self._held() + needed - 1)
 
     def _held(self) -> int:
-        return in_use(self._device) if self._is_strict else _LIBRARIES
+        return in_use(self._device) if self._is_strict else LIBRARIES

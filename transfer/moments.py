@@ -27,14 +27,14 @@ def moments(
     channels = features.shape[1]
     first = torch.zeros(channels, 1, dtype=torch.float64, device=features.device)
     second = torch.zeros(channels, channels, dtype=torch.float64, device=features.device)
-    about = about.to(features).T
+    about = about.to(features).flatten()
     for rows in _bands(features):
-        centered = _positions(features, rows) - about  # (P, C)
+        centered = (features[0, :, rows].permute(1, 2, 0) - about).reshape(-1, channels)  # (P, C)
         if weights is None:
             of_each = centered.new_ones(len(centered), 1)
             weighted = centered
         else:
-            of_each = _positions(weights, rows).to(features)
+            of_each = weights[0, 0, rows].reshape(-1, 1).to(features)
             weighted = centered * of_each
         first += centered.T @ of_each
         second += weighted.T @ centered
@@ -67,8 +67,3 @@ def _bands(features: Tensor) -> list[slice]:
     height, width = features.shape[2:]
     rows = max(1, _BAND_POSITIONS // max(1, width))
     return [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
-
-
-def _positions(features: Tensor, rows: slice) -> Tensor:
-    """Some rows as (P, C)."""
-    return features[0, :, rows].permute(1, 2, 0).reshape(-1, features.shape[1])

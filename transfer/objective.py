@@ -10,11 +10,11 @@ picture is one tile, the second pass only goes back.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from transfer.gamut import draw_back, shown
 from transfer.terms import Term
 from transfer.walk import Walk
 
@@ -25,7 +25,7 @@ _Slopes = list[tuple[Tensor, ...]]
 
 
 class Objective:
-    """A scalar of an image, whose gradient is computed with it.
+    """A scalar of an image as it will be shown, with its gradient: an `optimize.Differentiated`.
 
     Args:
         walk: through the layers of the terms.
@@ -39,13 +39,8 @@ class Objective:
         self._terms = terms
         self._smoothness_factor = smoothness_factor
 
-    def __call__(self, image: Tensor) -> Tensor:
-        """The loss, to be differentiated with respect to ``image`` by autograd."""
-        loss: Tensor = _WithGradient.apply(image, self)  # type: ignore[no-untyped-call]
-        return loss
-
     @torch.no_grad()
-    def with_gradient(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """The loss and its gradient, of the shape of the image."""
         sums: list[list[Tensor]] = [[] for _ in self._terms]
 
@@ -73,6 +68,7 @@ class Objective:
         gradient = back(pull)
         if self._smoothness_factor:
             loss = loss + _add_roughness(image, gradient, self._smoothness_factor)
+        loss = loss + draw_back(image, gradient)
         return loss.to(image), gradient
 
     def _told_by(self, sums: Sequence[Sequence[Tensor]]) -> tuple[Tensor, _Slopes]:
@@ -86,19 +82,6 @@ class Objective:
         return loss.detach(), [tuple(next(slopes) for _ in found) for found in leaves]
 
 
-class _WithGradient(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, image: Tensor, objective: Objective) -> Tensor:
-        value, ctx.gradient = objective.with_gradient(image)
-        return value
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        result: Tensor = ctx.gradient.mul_(gradients[0])
-        del ctx.gradient
-        return result, None
-
-
 def _add_roughness(image: Tensor, gradient: Tensor, factor: float) -> Tensor:
     """The weighted smoothness, in bands of rows; its gradient is added to ``gradient``."""
     _, channels, height, width = image.shape
@@ -108,7 +91,7 @@ def _add_roughness(image: Tensor, gradient: Tensor, factor: float) -> Tensor:
     for top in range(0, height, _BAND_ROWS):
         bottom = min(top + _BAND_ROWS, height)
         # One row more: the step down from the last row belongs to this band.
-        band, its = image[:, :, top : bottom + 1], gradient[:, :, top : bottom + 1]
+        band, its = shown(image[:, :, top : bottom + 1]), gradient[:, :, top : bottom + 1]
         down = band[:, :, 1:] - band[:, :, :-1]
         own, of_own = band[:, :, : bottom - top], its[:, :, : bottom - top]
         across = own[..., 1:] - own[..., :-1]

@@ -9,10 +9,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from transfer.history import Exact, Halved, Pair
+from transfer.history import Exact, Halved, Pair, Remembered
 
 HISTORY = 20
 """Steps remembered; 10 to 20 paint as well as 100, which take more memory than the network."""
+
+Differentiated = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""A scalar that is not negative, from an image, and its gradient, of the image's shape. What comes
+belongs to the caller."""
 
 FIRST_STEP_RMS = 0.01
 """Root-mean-square change of the first step, which has no curvature to go by yet."""
@@ -60,9 +64,22 @@ class Evaluated:
         return self.image if self.memory.best is None else self.memory.best.image
 
 
+def differentiated(loss: Callable[[Tensor], Tensor]) -> Differentiated:
+    """A scalar with its gradient by autograd."""
+
+    def with_gradient(image: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.enable_grad():
+            image = image.detach().requires_grad_()
+            value = loss(image)
+            (gradient,) = torch.autograd.grad(value, image)
+        return value.detach(), gradient.contiguous()
+
+    return with_gradient
+
+
 def minimize(
     start: Tensor,
-    objective: Callable[[Tensor], Tensor],
+    objective: Differentiated,
     evaluations: int,
     on_evaluation: Callable[[Evaluated], None] = lambda _: None,
     history: int = HISTORY,
@@ -73,11 +90,13 @@ def minimize(
     """The best of the images met on the way down from ``start``.
 
     L-BFGS as in Nocedal & Wright, "Numerical Optimization", algorithms 7.4 and 7.5, always with
-    step length 1. There is no line search: each trial would cost a whole evaluation.
+    step length 1. There is no line search: each trial would cost a whole evaluation. All that is
+    decided is decided from four numbers, for which an evaluation waits once: on a GPU each wait
+    costs as much as many launches.
 
     Args:
         start: any shape; not changed.
-        objective: a scalar from an image, not negative.
+        objective: what is to become small.
         evaluations: calls of the objective; fewer if its gradient vanishes.
         on_evaluation: called after each evaluation; what it raises passes through.
         history: steps remembered.
@@ -93,8 +112,10 @@ def minimize(
     first_step_rms = known.first_step_rms
     del memory, known
     for evaluation in range(1, evaluations + 1):
-        loss, gradient = _evaluated(objective, image)
-        curvature.learn(gradient)
+        value, gradient = objective(image)
+        taught = curvature.taught(gradient)
+        loss, slope, *about_pair = _read(value, _dot(gradient, gradient), *taught)
+        curvature.learn(*about_pair)
         has_overshot = not loss <= _OVERSHOT * best.loss  # written so that NaN has, too
         if loss < best.loss:
             best = Best(image, loss, gradient)
@@ -105,24 +126,27 @@ def minimize(
             image, gradient = best.image, best.gradient
             curvature = _Curvature(history, is_halved)
             first_step_rms /= 4.0
-        step = curvature.times_inverse(gradient).neg_()
-        limit = MAX_STEP_RMS if curvature.is_known else first_step_rms
-        step_rms = float(step.square().mean().sqrt())
-        if not 0.0 < step_rms < math.inf:
+        elif not 0.0 < slope < math.inf:
             break
-        if step_rms > limit or not curvature.is_known:
-            step *= limit / step_rms
+        if evaluation == evaluations:
+            break
+        step = curvature.times_inverse(gradient).neg_()
+        _limit(step, MAX_STEP_RMS if curvature.is_known else first_step_rms, curvature.is_known)
         curvature.moved(step, gradient)
         image = image + step
     return best.image
 
 
-def _evaluated(objective: Callable[[Tensor], Tensor], image: Tensor) -> tuple[float, Tensor]:
-    with torch.enable_grad():
-        image = image.detach().requires_grad_()
-        loss = objective(image)
-        (gradient,) = torch.autograd.grad(loss, image)
-    return loss.item(), gradient.contiguous()
+def _read(*scalars: Tensor) -> list[float]:
+    """Their values; the one time in an evaluation that the host waits for the device."""
+    values: list[float] = torch.stack([scalar.double() for scalar in scalars]).tolist()
+    return values
+
+
+def _limit(step: Tensor, rms: float, is_known: bool) -> None:
+    """Shorten a step that is longer; one without curvature has this length, whatever it was."""
+    factor = rms * math.sqrt(step.numel()) / _dot(step, step).sqrt()
+    step *= factor.clamp_max(1.0) if is_known else factor
 
 
 class _Curvature:
@@ -131,7 +155,9 @@ class _Curvature:
     def __init__(self, history: int, is_halved: bool, pairs: Sequence[Pair] = ()) -> None:
         self._pairs: deque[Pair] = deque(pairs, maxlen=history)
         self._is_halved = is_halved
-        self._pending: tuple[Tensor, Tensor] | None = None
+        self._pending: tuple[Remembered, Tensor] | None = None
+        """The last step, and the gradient before it."""
+        self._taught: Pair | None = None
 
     @property
     def is_known(self) -> bool:
@@ -145,28 +171,30 @@ class _Curvature:
 
     def moved(self, step: Tensor, gradient: Tensor) -> None:
         """The step that is about to be taken, and the gradient where it begins."""
-        self._pending = (step, gradient)
+        self._pending = (self._kept(step), gradient)
 
-    def learn(self, gradient: Tensor) -> None:
-        """From the gradient where the last step has led, if there was one."""
+    def taught(self, gradient: Tensor) -> tuple[Tensor, ...]:
+        """What `learn` has to know of the last step, from the gradient where it has led."""
         if self._pending is None:
-            return
-        step, before = self._pending
-        self._pending = None
-        change = gradient - before
-        product, square = _dot(step, change), _dot(change, change)
-        lengths = float(_dot(step, step).sqrt() * square.sqrt())
-        # Steps through concave regions say nothing about the minimum.
-        if product.item() > 1e-6 * lengths:
-            if len(self._pairs) == self._pairs.maxlen:
-                self._pairs.popleft()  # Before the new ones are made: both at once need not fit.
-            if self._is_halved:
-                kept, changed = Halved.of(step), Halved.of(change)
-                # Of what is remembered, so that the curvature is consistent in itself.
-                product, square = kept.dot(change), changed.dot(change)
-                self._pairs.append(Pair(kept, changed, 1.0 / product, square))
-            else:
-                self._pairs.append(Pair(Exact(step), Exact(change), 1.0 / product, square))
+            return ()
+        (step, before), self._pending = self._pending, None
+        change = self._kept(gradient, before)
+        # Of what is remembered, so that the curvature is consistent in itself.
+        product, square = step.times(change), change.times(change)
+        self._taught = Pair(step, change, 1.0 / product, square)
+        return product, step.times(step), square
+
+    def learn(self, product: float = 0.0, length: float = 0.0, change: float = 0.0) -> None:
+        """Remember the last step if it says something about the minimum."""
+        taught, self._taught = self._taught, None
+        # Steps through concave regions say nothing.
+        if taught is not None and product > 1e-6 * math.sqrt(length * change):
+            self._pairs.append(taught)
+
+    def _kept(self, vector: Tensor, minus: Tensor | None = None) -> Remembered:
+        if self._is_halved:
+            return Halved.of(vector, minus)
+        return Exact(vector if minus is None else vector - minus)
 
     def times_inverse(self, gradient: Tensor) -> Tensor:
         """The inverse Hessian times the gradient."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from transfer.images import check_finite
+from transfer.losses import live
 from transfer.statistics import Statistics, statistics
 from transfer.terms import ContentTerm, Kept
 from transfer.tiles import halvings
@@ -30,7 +31,7 @@ def content_term(
     Raises:
         NotFinite: if the photo's features hold values that are no numbers.
     """
-    kept = Kept(is_packed=not walk.is_whole)
+    kept = Kept()
     whole = _Merged()
     is_kept = walk.is_whole or halvings(layer) >= _KEPT_HALVINGS
 
@@ -45,8 +46,16 @@ def content_term(
     def again(rows: slice, columns: slice) -> Tensor:
         return walk.again(content, layer, rows, columns)
 
+    found = whole.statistics
+    is_live, floor = live(found.mean.flatten(), found.covariance.diagonal())
     return ContentTerm(
-        layer, weighed, kept if is_kept else again, whole.statistics, whole.positions
+        layer,
+        weighed,
+        kept if is_kept else again,
+        found,
+        is_live.nonzero().flatten(),
+        floor,
+        whole.positions,
     )
 
 

@@ -61,6 +61,7 @@ def objective(
     settings: Settings,
     hold: Hold | None = None,
     tile_px: int | None = None,
+    traced_from: int | None = None,
 ) -> Objective:
     """The loss of an image of one size, its targets computed once.
 
@@ -78,6 +79,7 @@ def objective(
         hold: the content's; None: that of a first step.
         tile_px: longest edge of a tile without its margin: memory then depends on the tile and
             hardly on the picture. None: the whole picture at once.
+        traced_from: see `Walk`.
     """
     hold = hold or Hold.of(settings, backbone.name, max(height, width))
     weights = _Weights.of(settings)
@@ -86,7 +88,7 @@ def objective(
 
     def walk(layers: Collection[str], height: int, width: int) -> Walk:
         edge_px = max(height, width) if tile_px is None else tile_px
-        return Walk(backbone, pooling, layers, height, width, edge_px)
+        return Walk(backbone, pooling, layers, height, width, edge_px, traced_from)
 
     walk_of_content = walk([layer_of_content], height, width)
     content = resized(scene.content, height, width)

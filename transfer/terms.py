@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from transfer.losses import StyleTarget, live, style_distance, unlikeness
+from transfer.losses import StyleTarget, style_distance, unlikeness
 from transfer.moments import moments, pulled
 from transfer.statistics import Statistics
 
@@ -87,32 +87,20 @@ class StyleTerm:
 
 
 class Kept:
-    """Features of a picture, tile by tile.
+    """Features of a picture, tile by tile."""
 
-    Args:
-        is_packed: whether only what is not zero takes room. After ReLU most of a deep layer is zero
-            (about seven tenths of vgg19's relu4_2). Exact, where half precision would leave an
-            error of 2e-4 in each value; but unpacking takes time.
-    """
-
-    def __init__(self, *, is_packed: bool) -> None:
-        self._is_packed = is_packed
-        self._parts: dict[tuple[int, int], tuple[Tensor | None, Tensor]] = {}
+    def __init__(self) -> None:
+        self._parts: dict[tuple[int, int], Tensor] = {}
 
     def keep(self, features: Tensor, rows: slice, columns: slice) -> None:
         """Remember the features of the positions at these rows and columns."""
-        is_positive = features != 0 if self._is_packed else None
-        values = features if is_positive is None else features[is_positive]
-        self._parts[rows.start, columns.start] = is_positive, values
+        self._parts[rows.start, columns.start] = features.contiguous(
+            memory_format=torch.channels_last
+        )
 
     def __call__(self, rows: slice, columns: slice) -> Tensor:
         """What was kept of them, shape (1, C, H, W)."""
-        is_positive, values = self._parts[rows.start, columns.start]
-        if is_positive is None:
-            return values
-        features = torch.zeros_like(is_positive, dtype=values.dtype)
-        features[is_positive] = values
-        return features
+        return self._parts[rows.start, columns.start]
 
 
 @dataclass(frozen=True)
@@ -126,6 +114,10 @@ class ContentTerm:
     """The photo's features at some rows and columns of the layer: `Kept`, or computed anew."""
     statistics: Statistics
     """Of the photo's features in the whole layer."""
+    live: Tensor
+    """Numbers of the channels that vary in the photo."""
+    floor: Tensor
+    """See `losses.live`."""
     positions: int
     """Of the whole layer."""
 
@@ -156,9 +148,8 @@ class ContentTerm:
     def loss(self, sums: Sequence[Tensor]) -> Tensor:
         """`unlikeness` of the live channels, weighed."""
         mean, square, product = (one / self.positions for one in sums)
-        variance = self.statistics.covariance.diagonal()
-        is_live, floor = live(self.statistics.mean.flatten(), variance)
-        if not is_live.any():
-            return self.weighed(mean.sum() * 0.0)
         own = (square - mean.square()).clamp_min(0.0)
-        return self.weighed(unlikeness(product[is_live], own[is_live], variance[is_live], floor))
+        variance, live = self.statistics.covariance.diagonal(), self.live
+        if not len(live):
+            return self.weighed(mean.sum() * 0.0)
+        return self.weighed(unlikeness(product[live], own[live], variance[live], self.floor))

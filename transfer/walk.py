@@ -6,6 +6,7 @@ positions around themselves instead of the receptive field of the deepest layer.
 """
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from transfer.backbones.trace import Trace
 from transfer.backbones.vgg import VggBackbone
+from transfer.gamut import shown
 from transfer.settings import Pooling
 from transfer.tiles import Leg, Tile, cut, halvings, legs
 
@@ -27,6 +29,17 @@ Back = Callable[[Pull], Tensor]
 called once: what is remembered for it is given back on the way."""
 
 
+@dataclass(frozen=True)
+class _Begin:
+    """Where the way back through a leg begins."""
+
+    leg: Leg
+    shape: torch.Size
+    """Of its map."""
+    left: "Tensor | list[Trace]"
+    """The map itself; or what the way there has left, tile by tile."""
+
+
 class Walk:
     """A way through the layers of a picture, leg by leg and tile by tile.
 
@@ -37,6 +50,8 @@ class Walk:
         height: of the picture, px.
         width: of the picture, px.
         tile_px: longest edge of a tile; if the picture is no larger, it is looked at in one go.
+        traced_from: the first stage, from 0 on, of which the way there leaves traces for the way
+            back; of the others, all is computed once more. None: of all. Without meaning in one go.
     """
 
     def __init__(
@@ -47,11 +62,13 @@ class Walk:
         height: int,
         width: int,
         tile_px: int,
+        traced_from: int | None = None,
     ) -> None:
         self._backbone = backbone
         self._pooling = pooling
         self._layers = layers
         self.is_whole = tile_px >= max(height, width)
+        self._traced_from = 0 if self.is_whole else traced_from
         self.legs = legs(layers, is_whole=self.is_whole)
         self._tiles = {
             leg: cut(leg, height >> leg.first, width >> leg.first, tile_px, leg.margin(layers))
@@ -60,19 +77,26 @@ class Walk:
 
     @torch.no_grad()
     def forward(self, image: Tensor, visit: Visit) -> None:
-        """Look at all of a picture, shape (1, C, H, W) of one or three channels."""
-        self._maps(image, visit)
+        """Look at all of a picture, as it will be shown, of shape (1, C, H, W), C being 1 or 3."""
+        source: Tensor | None = image
+        for leg in self.legs:
+            assert source is not None  # noqa: S101 - only the last leg has no map behind it
+            source = self._there(leg, source, visit, None)
 
     @torch.no_grad()
     def there(self, image: Tensor, visit: Visit) -> Back:
         """Look at all of a picture; with the way back from there."""
-        if not self.is_whole:
-            return partial(self._back, self._maps(image, visit))
-        (leg,) = self.legs
-        (tile,) = self._tiles[leg]
-        trace = self._backbone.trace(self._wanted(leg))
-        self._run(leg, tile, image, visit, trace)
-        return partial(self._back_at_once, leg, tile, image, trace)
+        begins: list[_Begin] = []
+        source: Tensor | None = image
+        for leg in self.legs:
+            assert source is not None  # noqa: S101 - only the last leg has no map behind it
+            is_traced = self._traced_from is not None and leg.first >= self._traced_from
+            traces: list[Trace] | None = [] if is_traced else None
+            behind = self._there(leg, source, visit, traces)
+            # A map is of no use any more where traces were left.
+            begins.append(_Begin(leg, source.shape, source if traces is None else traces))
+            source = behind
+        return partial(self._back, begins)
 
     @torch.no_grad()
     def again(self, image: Tensor, layer: str, rows: slice, columns: slice) -> Tensor:
@@ -96,46 +120,48 @@ class Walk:
     def _wanted(self, leg: Leg) -> list[str]:
         return [layer for layer in self._layers if leg.has(layer)]
 
-    def _maps(self, image: Tensor, visit: Visit) -> list[Tensor]:
-        """Of each leg; that of the first is the picture."""
-        maps = [image]
-        for leg in self.legs:
-            source = maps[-1]
-            for tile in self._tiles[leg]:
-                found = self._run(leg, tile, source, visit)
-                if found is not None:
-                    if maps[-1] is source:
-                        maps.append(_room_behind(leg, source, found))
-                    rows, columns = tile.positions(leg.poolings)
-                    maps[-1][:, :, rows, columns] = found[:, :, *tile.in_window(leg.poolings)]
-        return maps
+    def _there(
+        self, leg: Leg, source: Tensor, visit: Visit, traces: list[Trace] | None
+    ) -> Tensor | None:
+        """The map behind a leg, from its own; None behind the last one."""
+        whole: Tensor | None = None
+        for tile in self._tiles[leg]:
+            trace = None
+            if traces is not None:
+                trace = self._backbone.trace(self._wanted(leg), is_packed=not self.is_whole)
+                traces.append(trace)
+            found = self._run(leg, tile, source, visit, trace)
+            if found is not None:
+                if whole is None:
+                    whole = _room_behind(leg, source, found)
+                rows, columns = tile.positions(leg.poolings)
+                whole[:, :, rows, columns] = found[:, :, *tile.in_window(leg.poolings)]
+        return whole
 
     @torch.no_grad()
-    def _back(self, maps: list[Tensor], pull: Pull) -> Tensor:
+    def _back(self, begins: list[_Begin], pull: Pull) -> Tensor:
         upstream: Tensor | None = None
-        for leg in reversed(self.legs):
-            source = maps.pop()
-            gradient = torch.zeros_like(source)
+        while begins:
+            begin = begins.pop()
+            leg = begin.leg
+            gradient = self._room(begin.shape)
             for tile in self._tiles[leg]:
-                trace = self._backbone.trace(self._wanted(leg))
-                found = self._run(leg, tile, source, _unseen, trace)
-                behind = None
-                if found is not None and upstream is not None:
-                    behind = _embedded(upstream, leg, tile, found.shape)
-                del found
+                if isinstance(begin.left, Tensor):
+                    trace = self._backbone.trace(self._wanted(leg))
+                    self._run(leg, tile, begin.left, _unseen, trace)
+                else:
+                    trace = begin.left.pop(0)
+                behind = None if upstream is None else _embedded(upstream, leg, tile)
                 mine = trace.backward(partial(_pulled, leg, tile, pull), behind)
                 _add(mine, _window(gradient, tile))
             upstream = gradient
         assert upstream is not None  # noqa: S101 - there is at least one leg
         return upstream
 
-    @torch.no_grad()
-    def _back_at_once(
-        self, leg: Leg, tile: Tile, image: Tensor, trace: Trace, pull: Pull
-    ) -> Tensor:
-        gradient = torch.zeros_like(image)
-        _add(trace.backward(partial(_pulled, leg, tile, pull), None), gradient)
-        return gradient
+    def _room(self, shape: torch.Size) -> Tensor:
+        """For the gradient of a map or a picture."""
+        found = torch.zeros(shape, device=self._backbone.device)
+        return found if shape[1] <= 3 else found.contiguous(memory_format=torch.channels_last)
 
     def _run(
         self,
@@ -149,7 +175,7 @@ class Walk:
         """One tile, from its window of the leg's map; the map behind the whole window."""
         window = _window(source, tile)
         if leg.first == 0:
-            window = window.expand(-1, 3, -1, -1)
+            window = shown(window).expand(-1, 3, -1, -1)
 
         def see(layer: str, features: Tensor) -> None:
             poolings = halvings(layer) - leg.first
@@ -197,11 +223,12 @@ def _add(mine: Tensor | None, gradient: Tensor) -> None:
     gradient += mine
 
 
-def _embedded(upstream: Tensor, leg: Leg, tile: Tile, shape: torch.Size) -> Tensor:
+def _embedded(upstream: Tensor, leg: Leg, tile: Tile) -> Tensor:
     """The gradient behind a window, of which the tile answers for a part."""
-    rows, columns = tile.in_window(leg.poolings)
-    found = torch.zeros(shape, dtype=upstream.dtype, device=upstream.device)
+    height, width = ((seen.stop - seen.start) >> leg.poolings for seen in tile.window)
+    found = torch.zeros(1, upstream.shape[1], height, width, device=upstream.device)
     found = found.contiguous(memory_format=torch.channels_last)
+    rows, columns = tile.in_window(leg.poolings)
     found[:, :, rows, columns] = upstream[:, :, *tile.positions(leg.poolings)]
     return found
 

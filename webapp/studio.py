@@ -140,8 +140,8 @@ def _memory_text(peak_bytes: float) -> str:
     if not 0 < config.max_memory_bytes < peak_bytes:
         return ""
     return (
-        f" At once it would need about {peak_bytes / 1e9:.1f} GB of memory, and paintings here may "
-        f"take {config.max_memory_bytes / 1e9:.1f} GB: it is painted in parts, which takes longer."
+        f" It would need about {peak_bytes / 1e9:.1f} GB of memory, and paintings here may take "
+        f"{config.max_memory_bytes / 1e9:.1f} GB: it is painted in small parts, which takes longer."
     )
 
 

@@ -28,10 +28,12 @@ from benchmarks.speedlib.rows import Whole
 from transfer.engine import Painter
 from transfer.errors import TransferError
 from transfer.images import read_image, to_tensor
+from transfer.memory import Budget, default_budget
+from transfer.optimize import Differentiated
 from transfer.pyramid import plans
 from transfer.regions import regions
 from transfer.renditions import canvas
-from transfer.settings import Rendition, Settings
+from transfer.settings import Precision, Rendition, Settings
 from transfer.targets import objective
 
 _LONG_ENOUGH_S = 4.0
@@ -46,7 +48,8 @@ _EDGE = {"cpu": 2048, "cuda": 8192}
 
 def main(order: dict[str, Any]) -> dict[str, Any]:
     """What was measured, or the reason why it could not be."""
-    painter = Painter(order["device"], order["threads"])
+    precision = Precision(order["precision"])
+    painter = Painter(order["device"], order["threads"], precision=precision)
     if order["kind"] == "products":
         return _products(painter.device)
     if painter.device.type == "cpu":
@@ -74,7 +77,11 @@ def _evaluation(painter: Painter, order: dict[str, Any]) -> dict[str, Any]:
     seen = to_tensor(style, min(settings.long_edge_px, max(style.size))).to(painter.device)
     places = regions([seen], [1.0], (), content.size, height, width)
     scene = canvas(Rendition.STYLED, photo, places, None, settings)
-    loss = objective(backbone, scene, height, width, settings)
+    # On the rung that a painting would take.
+    budget = Budget(default_budget(height, width, painter.device), painter.device, is_strict=False)
+    rung = budget.rungs(height, width)[budget.first(backbone.name, height, width, 3)]
+    tiles = rung.tile_px, rung.traced_from
+    loss = objective(backbone, scene, height, width, settings, None, *tiles)
     times = _times(lambda: _evaluated(loss, scene.start), painter.device)
     return {"seconds": statistics.median(times), "evaluations": len(times)}
 
@@ -102,10 +109,8 @@ def _products(device: torch.device) -> dict[str, Any]:
     return rates
 
 
-def _evaluated(loss: Callable[[Tensor], Tensor], image: Tensor) -> float:
-    image = image.detach().requires_grad_()
-    value = loss(image)
-    torch.autograd.grad(value, image)
+def _evaluated(objective: Differentiated, image: Tensor) -> float:
+    value, _ = objective(image)
     # As the optimizer does, which waits for the number.
     return value.item()
 

@@ -114,6 +114,8 @@ class Bench:
     """Height and width of the content."""
     device: str
     threads: int
+    precision: str = "auto"
+    """Of gradients."""
 
     def size(self, row: Row) -> tuple[int, int]:
         """Height and width of the row's picture."""
@@ -143,6 +145,7 @@ class Bench:
             "style": str(self.style),
             "device": self.device,
             "threads": self.threads,
+            "precision": self.precision,
         }
         module = "benchmarks.speedlib.measure"
         ended = run_timed([sys.executable, "-m", module, json.dumps(told)])

@@ -60,26 +60,47 @@ class Trace:
         kernels: `turned`, by convolution.
         layers: that are looked at.
         dtype: of the gradients.
+        is_packed: whether it is to be kept for long: in less room, which takes time.
     """
 
     def __init__(
-        self, kernels: Mapping[str, Tensor], layers: Collection[str], dtype: torch.dtype
+        self,
+        kernels: Mapping[str, Tensor],
+        layers: Collection[str],
+        dtype: torch.dtype,
+        *,
+        is_packed: bool,
     ) -> None:
         self._kernels = kernels
         self._layers = set(layers)
         self._dtype = dtype
+        self._is_packed = is_packed
         self._steps: list[_Convolved | _Pooled] = []
 
-    def convolved(self, layer: str, activations: Tensor, *, is_passed: bool) -> None:
+    def convolved(
+        self,
+        layer: str,
+        activations: Tensor,
+        again: Callable[[], Tensor] | None,
+        *,
+        is_passed: bool,
+    ) -> None:
         """A convolution and its ReLU.
 
         Args:
             layer: its name.
             activations: its output, shape (1, C, H, W); not to be changed any more.
+            again: computes them anew, if that is quick; only asked if the trace is packed.
             is_passed: whether only a pooling looks at it.
         """
-        kept = None if is_passed else activations.to(self._dtype)
-        self._steps.append(_Convolved(layer, kept, is_thin=_is_thin(activations)))
+        positive: Tensor | Callable[[], Tensor] | None
+        if is_passed:
+            positive = None
+        elif self._is_packed and again is not None:
+            positive = again
+        else:
+            positive = self._kept(activations, is_whole=layer in self._layers)
+        self._steps.append(_Convolved(layer, positive, is_thin=_is_thin(activations)))
 
     def pooled(self, activations: Tensor, pooling: Pooling) -> Tensor:
         """What a pooling makes of the layer before it, shape (1, C, H // 2, W // 2)."""
@@ -87,11 +108,14 @@ class Trace:
         assert isinstance(before, _Convolved)  # noqa: S101 - no pooling follows another
         if pooling is Pooling.MAX:
             found, places = F.max_pool2d(activations, 2, return_indices=True)
+            if self._is_packed:
+                places = places.to(torch.int32)
         else:
             found, places = F.avg_pool2d(activations, 2), None
-            before.activations = activations.to(self._dtype)
+            if before.positive is None:
+                before.positive = self._kept(activations, is_whole=False)
         # Where the largest of four is not positive, none is.
-        positive = found.to(self._dtype) if before.activations is None else None
+        positive = self._kept(found, is_whole=False) if before.positive is None else None
         self._steps.append(_Pooled(activations.shape, places, positive))
         return found
 
@@ -111,23 +135,36 @@ class Trace:
             if isinstance(step, _Pooled):
                 gradient = None if gradient is None else step.back(gradient)
                 continue
-            if step.layer in self._layers and step.activations is not None:
-                gradient = add(step.layer, step.activations, gradient)
+            if callable(step.positive):
+                step.positive = step.positive().to(self._dtype)
+            if step.layer in self._layers and step.positive is not None:
+                gradient = add(step.layer, step.positive, gradient)
             if gradient is not None:
                 gradient = step.back(gradient, self._kernels[step.layer.replace("relu", "conv")])
         return gradient
 
+    def _kept(self, activations: Tensor, *, is_whole: bool) -> Tensor:
+        """What tells where they were positive: the activations themselves, or a byte for each.
+
+        Not instead of two: bytes take longer to make and to use.
+        """
+        if self._is_packed and not is_whole and self._dtype == torch.float32:
+            return activations > 0
+        return activations.to(self._dtype)
+
 
 class _Convolved:
-    def __init__(self, layer: str, activations: Tensor | None, *, is_thin: bool) -> None:
+    def __init__(
+        self, layer: str, positive: Tensor | Callable[[], Tensor] | None, *, is_thin: bool
+    ) -> None:
         self.layer = layer
-        self.activations = activations
-        """None if the pooling behind it tells where it was positive."""
+        self.positive = positive
+        """Where it was, or what computes that; None if the pooling behind it tells."""
         self._is_thin = is_thin
 
     def back(self, gradient: Tensor, kernel: Tensor) -> Tensor:
-        if self.activations is not None:
-            gradient = torch.ops.aten.threshold_backward(gradient, self.activations, 0)
+        if isinstance(self.positive, Tensor):
+            gradient = _where(self.positive, gradient)
         padded = F.conv2d(gradient, kernel, padding=2)
         # What the border copied goes back to where it was copied from.
         near, far = (1, -2) if self._is_thin else (2, -3)
@@ -142,13 +179,13 @@ class _Pooled:
     def __init__(self, shape: torch.Size, places: Tensor | None, positive: Tensor | None) -> None:
         self._shape = shape
         self._places = places
-        """Of the largest; None for averages."""
+        """Of the largest, as torch counts them; None for averages."""
         self._positive = positive
         """What it made, if that has to tell where the layer before was positive."""
 
     def back(self, gradient: Tensor) -> Tensor:
         if self._positive is not None:
-            gradient = torch.ops.aten.threshold_backward(gradient, self._positive, 0)
+            gradient = _where(self._positive, gradient)
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         # Of the input, torch only asks for shape, layout and type.
         before = torch.empty(
@@ -163,9 +200,16 @@ class _Pooled:
             found = torch.ops.aten.avg_pool2d_backward(gradient, before, *window, False, True, None)
         else:
             found = torch.ops.aten.max_pool2d_with_indices_backward(
-                gradient, before, *window, [1, 1], False, self._places
+                gradient, before, *window, [1, 1], False, self._places.long()
             )
         return found
+
+
+def _where(positive: Tensor, gradient: Tensor) -> Tensor:
+    if positive.dtype == torch.bool:
+        return gradient * positive.to(gradient.dtype)
+    found: Tensor = torch.ops.aten.threshold_backward(gradient, positive, 0)
+    return found
 
 
 def _is_thin(activations: Tensor) -> bool:

@@ -1,6 +1,7 @@
 """The convolutions of VGG-19 up to relu5_1 (Simonyan & Zisserman, arXiv 1409.1556), any width."""
 
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -118,17 +119,20 @@ class VggBackbone:
             the map behind, if it is wanted.
         """
         wanted = set(layers)
+        again = partial(self._convolved, activations, CONVOLUTIONS[0][0])
         activations = _laid_out(activations)
         for stage in stages:
             if stage > stages.start:
                 activations = self._pooled(activations, pooling, trace)
             for convolution in CONVOLUTIONS[stage]:
-                kernel, bias = self._weights[convolution]
-                activations = F.conv2d(reflected(activations), kernel, bias).relu_()
+                activations = self._convolved(activations, convolution)
                 layer = convolution.replace("conv", "relu")
                 if trace is not None:
-                    is_last = convolution == CONVOLUTIONS[stage][-1] and layer not in layers
-                    trace.convolved(layer, activations, is_passed=is_last)
+                    is_first = convolution == CONVOLUTIONS[0][0]
+                    is_passed = convolution == CONVOLUTIONS[stage][-1] and layer not in layers
+                    trace.convolved(
+                        layer, activations, again if is_first else None, is_passed=is_passed
+                    )
                 if layer in wanted:
                     see(layer, activations)
                     wanted.remove(layer)
@@ -138,9 +142,13 @@ class VggBackbone:
             raise KeyError(f"unknown layers: {sorted(wanted)}")
         return self._pooled(activations, pooling, trace) if has_map else None
 
-    def trace(self, layers: Collection[str]) -> Trace:
+    def trace(self, layers: Collection[str], *, is_packed: bool = False) -> Trace:
         """For `run`, if the gradient of something that these layers tell is wanted."""
-        return Trace(self._weights_back, layers, self._dtype_back)
+        return Trace(self._weights_back, layers, self._dtype_back, is_packed=is_packed)
+
+    def _convolved(self, activations: Tensor, convolution: str) -> Tensor:
+        kernel, bias = self._weights[convolution]
+        return F.conv2d(reflected(_laid_out(activations)), kernel, bias).relu_()
 
     def _pooled(self, activations: Tensor, pooling: Pooling, trace: Trace | None) -> Tensor:
         if trace is not None:

@@ -57,14 +57,14 @@ def test_what_memory_is_too_small_for_is_said(pictures: Path) -> None:
     command = [
         *(sys.executable, "-m", "benchmarks.speed", "--pictures", str(pictures)),
         *("--output", str(pictures.parent / "out"), "--device", "cpu", "--threads", "1"),
-        *("--size", "2048", "--backbone", "vgg19", "--painting-size", "--peer-steps", "0"),
+        *("--size", "512", "--backbone", "vgg19", "--painting-size", "--peer-steps", "0"),
     ]
-    limited = ["sh", "-c", 'ulimit -d 1500000; exec "$@"', "sh", *command]
+    limited = ["sh", "-c", 'ulimit -d 600000; exec "$@"', "sh", *command]
 
     done = subprocess.run(limited, cwd=PROJECT_ROOT, capture_output=True, text=True)
 
     assert done.returncode == 0, done.stderr
-    assert "without an evaluation of vgg19 at 2048 px: " in done.stdout
+    assert "without an evaluation of vgg19 at 512 px: " in done.stdout
     assert "memory" in done.stdout
 
 

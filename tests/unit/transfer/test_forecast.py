@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from transfer.errors import DeviceUnreadable
 from transfer.forecast import Device, Run, Work, expected, forecast, learn, work
+from transfer.ladder import Rung
 from transfer.pyramid import painting, plans, scales
 from transfer.settings import Backbone, Effort, Expert, Rendition, Settings
 
@@ -38,7 +39,7 @@ def synthetic(source: random.Random) -> Device:
             speed * source.uniform(4, 15),
             source.uniform(0.03, 0.12),
         ),
-        (source.uniform(3e8, 8e8), source.uniform(1e9, 2.5e9), source.uniform(2.5e9, 6e9)),
+        (source.uniform(3e8, 8e8), source.uniform(0.5, 1.5)),
     )
 
 
@@ -120,7 +121,8 @@ def test_whatever_was_seen_forecasts_are_numbers_that_grow_with_size(
 def test_a_larger_painting_of_as_many_scales_takes_more(
     edge: int, effort: Effort, backbone: Backbone, seed: int
 ) -> None:
-    # With one more scale, most evaluations move to a smaller size: 384 px takes less than 382.
+    # With one more scale, most evaluations move to a smaller size: 384 px takes less than 382. Nor
+    # does memory always grow: what does not fit any more is computed on a lower rung.
     device = synthetic(random.Random(seed))
     small, large = (
         forecast(Settings(effort=effort, backbone=backbone), *size, device=device)
@@ -128,7 +130,6 @@ def test_a_larger_painting_of_as_many_scales_takes_more(
     )
     if len(scales(edge, edge)) == len(scales(edge + 1, edge + 1)):
         assert small.seconds <= large.seconds
-    assert small.peak_bytes <= large.peak_bytes
 
 
 @pytest.mark.parametrize(
@@ -165,10 +166,11 @@ def test_work_is_what_is_planned() -> None:
     found = work(settings, 384, 512)
 
     assert found.evaluations == sum(step.evaluations for step in steps)
-    assert found.compact_mp == found.compact_peak_mp == 0.0
+    assert found.compact_mp == 0.0
     pixels = sum(step.evaluations * step.height * step.width for step in steps) / 1e6
     assert pixels < found.vgg19_mp < 1.2 * pixels
-    assert found.vgg19_peak_mp == 384 * 512 / 1e6
+    assert found.largest_mp == 384 * 512 / 1e6
+    assert found.peak_bytes == Rung().bytes("vgg19", 384, 512)
 
 
 def test_other_weights_of_one_network_take_as_long() -> None:
@@ -209,10 +211,10 @@ def test_a_device_is_kept_as_json() -> None:
         "[]",
         "{}",
         '{"seconds": 1, "bytes": 2}',
-        '{"seconds": [1, 1, 1, 1], "bytes": [1, 1, 1]}',
-        '{"seconds": [1, 1, 1, 1, "x"], "bytes": [1, 1, 1]}',
-        '{"seconds": [1, 1, 1, 1, -1], "bytes": [1, 1, 1]}',
-        '{"seconds": [1, 1, 1, 1, NaN], "bytes": [1, 1, 1]}',
+        '{"seconds": [1, 1, 1, 1], "bytes": [1, 1]}',
+        '{"seconds": [1, 1, 1, 1, "x"], "bytes": [1, 1]}',
+        '{"seconds": [1, 1, 1, 1, -1], "bytes": [1, 1]}',
+        '{"seconds": [1, 1, 1, 1, NaN], "bytes": [1, 1]}',
     ],
 )
 def test_anything_else_is_refused(text: str) -> None:

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import pytest
@@ -7,11 +7,13 @@ from torch import Tensor
 
 from tests.unit.transfer import reference
 from tests.unit.transfer.conftest import picture
+from tests.unit.transfer.waits import Waits
 from transfer.backbones.vgg import CONVOLUTIONS, VggBackbone
 from transfer.engine import Painter
 from transfer.errors import NotFinite
 from transfer.images import resized, to_tensor
 from transfer.objective import Objective
+from transfer.optimize import Differentiated, differentiated
 from transfer.regions import Region
 from transfer.renditions import Canvas
 from transfer.settings import Expert, Pooling, Precision, Settings
@@ -52,10 +54,8 @@ def scene(height: int, width: int, *, regions: int = 1, channels: int = 3) -> Ca
     return Canvas(photo, several, photo, lambda image: image)
 
 
-def with_gradient(loss: Callable[[Tensor], Tensor], image: Tensor) -> tuple[float, Tensor]:
-    image = image.clone().requires_grad_()
-    value = loss(image)
-    (gradient,) = torch.autograd.grad(value, image)
+def with_gradient(objective: Differentiated, image: Tensor) -> tuple[float, Tensor]:
+    value, gradient = objective(image)
     return value.item(), gradient
 
 
@@ -66,12 +66,14 @@ def assert_the_same(
     noise = torch.rand(canvas.content.shape, generator=torch.Generator().manual_seed(5))
     image = canvas.content.lerp(noise, 0.3)
     about = backbone, canvas, height, width, settings
-    loss, gradient = with_gradient(reference.objective(*about), image)
-    tiled_loss, tiled_gradient = with_gradient(objective(*about, tile_px=tile_px), image)
-    assert tiled_loss == pytest.approx(loss, rel=1e-5)
-    assert (tiled_gradient - gradient).norm() < limit * gradient.norm()
-    # Nowhere worse than elsewhere: no seams.
-    assert (tiled_gradient - gradient).abs().max() < 10 * limit * gradient.abs().max()
+    loss, gradient = with_gradient(differentiated(reference.objective(*about)), image)
+    for traced_from in (None, 2, 0):
+        tiled = objective(*about, tile_px=tile_px, traced_from=traced_from)
+        tiled_loss, tiled_gradient = with_gradient(tiled, image)
+        assert tiled_loss == pytest.approx(loss, rel=1e-5)
+        assert (tiled_gradient - gradient).norm() < limit * gradient.norm()
+        # Nowhere worse than elsewhere: no seams.
+        assert (tiled_gradient - gradient).abs().max() < 10 * limit * gradient.abs().max()
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
@@ -155,6 +157,20 @@ def test_a_photo_that_is_none_is_refused(backbone: VggBackbone) -> None:
         objective(backbone, canvas, 64, 80, Settings(), tile_px=32)
 
 
+@pytest.mark.parametrize("tile_px", [None, 48])
+@pytest.mark.parametrize("regions", [1, 2])
+def test_an_evaluation_waits_for_no_number(
+    backbone: VggBackbone, tile_px: int | None, regions: int
+) -> None:
+    """So that it can be recorded as a CUDA graph, and launched ahead."""
+    canvas = scene(111, 143, regions=regions)
+    evaluate = objective(backbone, canvas, 111, 143, Settings(), tile_px=tile_px)
+    with Waits() as waits:
+        evaluate(canvas.content)
+
+    assert waits.count == 0
+
+
 @dataclass(frozen=True)
 class Unlikeness:
     """Something that no sum over positions is: 1 - correlation, channel by channel, to a power."""
@@ -199,7 +215,7 @@ def test_any_function_of_sums_may_be_a_term(backbone: VggBackbone) -> None:
         return term.loss(term.sums(features, slice(None), slice(None))).float()
 
     walk = Walk(backbone, Pooling.MAX, ["relu4_2"], 111, 143, 32)
-    loss, gradient = with_gradient(whole, image)
+    loss, gradient = with_gradient(differentiated(whole), image)
     tiled_loss, tiled_gradient = with_gradient(Objective(walk, [term], 0.0), image)
     assert tiled_loss == pytest.approx(loss, rel=1e-5)
     assert (tiled_gradient - gradient).norm() < 2e-5 * gradient.norm()

@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from transfer.optimize import Evaluated, minimize
+from tests.unit.transfer.waits import Waits
+from transfer import optimize
+from transfer.optimize import Evaluated, differentiated, minimize
 
 
 def quadratic(condition: float) -> tuple[Tensor, Tensor]:
@@ -17,7 +19,7 @@ def test_finds_the_minimum_of_a_quadratic() -> None:
 
     found = minimize(
         torch.zeros(50, dtype=torch.float64),
-        lambda image: (scales * (image - minimum).square()).sum(),
+        differentiated(lambda image: (scales * (image - minimum).square()).sum()),
         evaluations=80,
     )
 
@@ -31,7 +33,7 @@ def test_is_as_good_as_torch() -> None:
         return (100.0 * (x[1:] - x[:-1].square()).square() + (1.0 - x[:-1]).square()).sum()
 
     start = torch.zeros(10, dtype=torch.float64)
-    found = minimize(start, valley, evaluations=150)
+    found = minimize(start, differentiated(valley), evaluations=150)
     other = start.clone().requires_grad_()
     optimizer = torch.optim.LBFGS([other], max_iter=149, max_eval=150, history_size=20)
 
@@ -54,7 +56,12 @@ def test_counts_evaluations_and_reports_each() -> None:
         calls.append(1)
         return image.square().square().sum()
 
-    minimize(torch.ones(3), objective, 7, lambda found: reports.append((found.number, found.loss)))
+    minimize(
+        torch.ones(3),
+        differentiated(objective),
+        7,
+        lambda found: reports.append((found.number, found.loss)),
+    )
 
     assert len(calls) == 7
     assert [evaluation for evaluation, _ in reports] == [1, 2, 3, 4, 5, 6, 7]
@@ -67,7 +74,7 @@ def test_returns_the_best_image_and_leaves_the_start_alone() -> None:
 
     found = minimize(
         start,
-        lambda image: (torch.cosh(3 * image) - 1).sum(),
+        differentiated(lambda image: (torch.cosh(3 * image) - 1).sum()),
         30,
         lambda found: seen.append((found.loss, found.image)),
     )
@@ -79,7 +86,9 @@ def test_returns_the_best_image_and_leaves_the_start_alone() -> None:
 def test_recovers_from_not_a_number() -> None:
     """Steps into the region where the objective is undefined are taken back."""
     found = minimize(
-        torch.full((2,), 0.2), lambda image: (image - 0.9 * image.log()).sum(), evaluations=60
+        torch.full((2,), 0.2),
+        differentiated(lambda image: (image - 0.9 * image.log()).sum()),
+        evaluations=60,
     )
 
     assert torch.allclose(found, torch.tensor(0.9), atol=1e-2)
@@ -90,7 +99,7 @@ def test_stops_where_the_gradient_vanishes() -> None:
 
     found = minimize(
         torch.zeros(3),
-        lambda image: (image * 0.0).sum(),
+        differentiated(lambda image: (image * 0.0).sum()),
         20,
         lambda found: calls.append(found.number),
     )
@@ -104,7 +113,7 @@ def test_what_the_callback_raises_passes_through() -> None:
         raise KeyError("stop")
 
     with pytest.raises(KeyError, match="stop"):
-        minimize(torch.ones(3), lambda image: image.square().sum(), 5, stop)
+        minimize(torch.ones(3), differentiated(lambda image: image.square().sum()), 5, stop)
 
 
 @pytest.mark.parametrize("is_halved", [True, False])
@@ -112,6 +121,7 @@ def test_what_the_callback_raises_passes_through() -> None:
 def test_goes_on_as_if_it_had_not_stopped(stop: int, is_halved: bool) -> None:
     """Also after a step that overshot (of the bumps, some do)."""
 
+    @differentiated
     def bumps(image: Tensor) -> Tensor:
         return (torch.cosh(4 * image) + 1.0 + (9 * image * image.roll(1)).sin()).sum()
 
@@ -127,3 +137,23 @@ def test_goes_on_as_if_it_had_not_stopped(stop: int, is_halved: bool) -> None:
     assert any(one.memory.best is not None for one in seen)
     assert torch.equal(found, whole)
     assert [one.loss for one in seen[40:]] == [one.loss for one in seen[stop - 1 : 40]]
+
+
+def test_waits_for_the_device_once_in_an_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each wait costs a GPU as much as many launches."""
+    reads: list[int] = []
+    read = optimize._read
+
+    def counted(*scalars: Tensor) -> list[float]:
+        reads.append(len(scalars))
+        return read(*scalars)
+
+    def bowl(image: Tensor) -> tuple[Tensor, Tensor]:
+        return image.pow(4).sum(), 4 * image.pow(3)
+
+    monkeypatch.setattr(optimize, "_read", counted)
+    with Waits() as waits:
+        minimize(torch.ones(50), bowl, 9, is_halved=True)
+
+    assert len(reads) == 9
+    assert waits.count == 0

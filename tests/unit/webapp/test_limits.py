@@ -116,7 +116,7 @@ def test_the_studio_tells_how_long_it_will_take(
 
 
 def test_the_studio_tells_if_a_painting_has_to_be_in_parts(make_app: MakeApp, enter: Enter) -> None:
-    ada = enter(make_app(max_memory_bytes=2_000_000_000, max_long_edge_px=2048), "Ada")
+    ada = enter(make_app(max_memory_bytes=1_000_000_000, max_long_edge_px=2048), "Ada")
     asked = "strength=50&effort=draft&colors=style&backbone=auto&seed=0&width=300&height=200"
 
     small, large = (
@@ -126,7 +126,7 @@ def test_the_studio_tells_if_a_painting_has_to_be_in_parts(make_app: MakeApp, en
     assert small.json is not None
     assert large.json is not None
     assert "GB" not in small.json["text"]
-    assert "may take 2.0 GB: it is painted in parts" in large.json["text"]
+    assert "may take 1.0 GB: it is painted in small parts" in large.json["text"]
 
 
 def test_more_styles_take_longer(ada: Browser) -> None:

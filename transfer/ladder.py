@@ -1,0 +1,135 @@
+"""In how much memory a step of a painting can be computed, and what gives way when there is less.
+
+A painting goes down a ladder of rungs: the whole picture at once; tiles, of which traces are kept
+for the way back; fewer of these; ever fewer steps that L-BFGS remembers; smaller tiles. All rungs
+have the same gradient but for rounding, so the picture is the same to the eye. Free of torch:
+pages tell what a painting will take.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+HISTORY = 10
+"""Steps that a painting remembers, in half precision: half a percent from 20 in full, 6 one percent
+worse (four pairs, draft, 512 px)."""
+
+LIBRARIES = 400_000_000
+"""What a process holds that has not painted yet."""
+
+MEMORY_MAX_BYTES = 192_000_000
+"""What L-BFGS remembers is stored in checkpoints if it is no more than this. 20 vectors as long as
+the image, in half precision, take 24 MB at 512 px and 94 MB at 1024 px."""
+
+_MARGIN_PX = 8
+"""At most around a tile of the image, see `tiles.Leg.margin`."""
+
+_SEEN = {"compact": 310, "vgg19": 1250, "vgg19-torchvision": 1250}
+"""Bytes per pixel looked at together in one evaluation, with gradients in single precision; in half
+it is a fifth less. docs/engine.md says how they were measured."""
+_TARGET = 0.7
+"""The same of a picture that is only looked at, relative to that."""
+_MAPS = {"compact": 26, "vgg19": 104, "vgg19-torchvision": 104}
+"""Bytes per pixel of the picture: maps between the legs of a walk in tiles, and their gradients."""
+_TRACES = {"compact": (90, 22), "vgg19": (360, 88), "vgg19-torchvision": (360, 88)}
+"""Bytes per pixel of the picture: traces of all stages, and of those from the third on."""
+_ANY_BYTES = 90_000_000
+"""What the first evaluation takes at any size: workspaces of the convolutions, mostly."""
+_KEPT = {"compact": 10, "vgg19": 34, "vgg19-torchvision": 34}
+"""Bytes per pixel of the picture: the photo's features, kept for the content."""
+
+_VECTORS = 8
+"""Images held at once: photo, image, best one and its gradient, step and gradient before, the new
+gradient, and the oldest step and change, of which the last progress still knows."""
+_FLOAT_BYTES, _HALF_BYTES = 4, 2
+
+_WHOLE_PX = 768
+"""Up to this long an edge, one go is quickest on a CPU. Beyond, blocks of memory are so large that
+the C library has the system clear each anew: at 2048 px an evaluation of compact took 1.24 us per
+pixel in one go, and 0.74 in tiles of 512 px."""
+_TILE_PX, _SMALL_PX, _SMALLEST_PX = 512, 256, 128
+_CUDA_TILES_PX = (2048, 1024)
+_HISTORIES = (6, 4, 3)
+_SHORTEST = 2
+_DEEP = 2
+"""The stage from which traces are small for the time they save."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """How one step of a painting is computed."""
+
+    tile_px: int | None = None
+    """Longest edge of a tile without its margin; None: the whole picture at once."""
+    history: int = HISTORY
+    """Steps that L-BFGS remembers."""
+    traced_from: int | None = None
+    """The first stage of which traces are kept; see `walk.Walk`."""
+
+    def bytes(
+        self,
+        backbone: str,
+        height: int,
+        width: int,
+        channels: int = 3,
+        *,
+        brush_size: float = 1.0,
+    ) -> int:
+        """Memory that a step takes beyond what the process has before it, about."""
+        pixels = height * width
+        images = pixels * channels * _FLOAT_BYTES * _VECTORS
+        remembered = 2 * self.history * pixels * channels * _HALF_BYTES
+        if remembered < MEMORY_MAX_BYTES:
+            remembered *= 2  # Once more, in a checkpoint.
+        found = images + remembered + _ANY_BYTES + _KEPT[backbone] * pixels
+        if self.tile_px is None:
+            # A style may be seen larger than the picture.
+            seen = max(1.0, _TARGET * brush_size**2)
+            return found + int(_SEEN[backbone] * seen * pixels)
+        seen = _seen_px(height, self.tile_px) * _seen_px(width, self.tile_px)
+        found += _SEEN[backbone] * seen + _MAPS[backbone] * pixels
+        if self.traced_from is not None:
+            found += _TRACES[backbone][self.traced_from > 0] * pixels
+        return found
+
+
+def _seen_px(edge_px: int, tile_px: int) -> int:
+    return min(edge_px, tile_px + 2 * _MARGIN_PX)
+
+
+def ladder(height: int, width: int, *, is_cuda: bool = False) -> tuple[Rung, ...]:
+    """All rungs for a picture of this size, from the fastest to the smallest.
+
+    Traces save more time than a short history costs in quality: fewer evaluations are done the
+    larger a picture is. Tiles of 128 px cost more than any history.
+    """
+    edge_px = max(height, width)
+    rungs = [Rung()] if is_cuda or edge_px <= _WHOLE_PX else []
+    large = (*_CUDA_TILES_PX, _TILE_PX) if is_cuda else (_TILE_PX,)
+    rungs += [Rung(tile_px, traced_from=0) for tile_px in large if tile_px < edge_px]
+    least: int | None = None
+    traced_from: int | None = None
+    if edge_px > _SMALL_PX:
+        least, traced_from = _SMALL_PX, _DEEP
+        rungs.append(Rung(least, traced_from=traced_from))
+    rungs += [Rung(least, history, traced_from) for history in _HISTORIES]
+    if traced_from is not None:
+        rungs.append(Rung(least, _HISTORIES[-1]))
+    rungs.append(Rung(least, _SHORTEST))
+    if edge_px > _SMALLEST_PX:
+        rungs.append(Rung(_SMALLEST_PX, _SHORTEST))
+    return tuple(rungs)
+
+
+def usual_bytes(height: int, width: int) -> int:
+    """What a process may take on a CPU if nobody says: 1.1 GB and 110 bytes a pixel."""
+    return 1_100_000_000 + 110 * height * width
+
+
+def chosen(
+    rungs: Sequence[Rung], room: int, backbone: str, height: int, width: int, channels: int = 3
+) -> int:
+    """The first rung that fits into so many bytes; the last if none does."""
+    for number, rung in enumerate(rungs):
+        if rung.bytes(backbone, height, width, channels) <= room:
+            return number
+    return len(rungs) - 1

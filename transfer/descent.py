@@ -57,10 +57,11 @@ def descended(
     Raises:
         RuntimeError, MemoryError: where memory runs out on the last rung.
     """
-    step = goal.step
-    place = (step.backbone, step.height, step.width, image.shape[1])
-    rungs = budget.rungs(step.height, step.width)
-    number = budget.first(*place)
+    size = goal.step.height, goal.step.width
+    brush_size = goal.settings.brush_size
+    needs = partial(_needs, goal.step.backbone, size, image.shape[1], brush_size)
+    rungs = budget.rungs(*size)
+    number = budget.first(*size, needs)
     while True:
         rung = rungs[number]
         way = _Way(image, done, hears(done))
@@ -73,8 +74,14 @@ def descended(
                 raise
         # Only here, where the error holds nothing of the failed attempt any more.
         image, done, memory = way.best, way.done, None
-        budget.failed(rung, *place)
-        number = max(number + 1, budget.first(*place))
+        budget.failed(needs(rung))
+        number = max(number + 1, budget.first(*size, needs))
+
+
+def _needs(
+    backbone: str, size: tuple[int, int], channels: int, brush_size: float, rung: Rung
+) -> int:
+    return rung.bytes(backbone, *size, channels, brush_size=brush_size)
 
 
 def _minimized(image: Tensor, rung: Rung, goal: Goal, way: "_Way", memory: Memory | None) -> Tensor:

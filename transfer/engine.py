@@ -49,7 +49,8 @@ class Painter:
         precision: of gradients.
 
     Raises:
-        InvalidSetting: if the device is unknown or absent, or the memory too little to begin.
+        InvalidSetting: if the device is unknown or absent, the memory too little to begin, or the
+            precision none.
     """
 
     def __init__(
@@ -69,7 +70,9 @@ class Painter:
             wanted = f"at least {MAX_MEMORY_MIN / 1e9:g} GB"
             raise InvalidSetting("max memory", wanted, f"{max_memory / 1e9:g} GB")
         self._max_memory = max_memory
-        self._precision = precision
+        if precision not in set(Precision):
+            raise InvalidSetting("precision", " or ".join(Precision), precision)
+        self._precision = Precision(precision)
         if threads > 0:
             torch.set_num_threads(threads)
         self._loaders = _LOADERS | {

@@ -12,13 +12,13 @@ from dataclasses import asdict, dataclass
 
 from transfer import pyramid
 from transfer.errors import DeviceUnreadable
-from transfer.ladder import LIBRARIES, chosen, ladder, usual_bytes
+from transfer.ladder import LIBRARIES, Rung, chosen, ladder, usual_bytes
 from transfer.law import Part, Seen, learned, predicted
 from transfer.settings import ANIMATION_EDGE_MAX_PX, ANIMATION_FRAMES_MAX, Settings
 
 _TARGETS = 0.5
 """Computing the features of one picture, in evaluations: these go back through the network, too."""
-_REGION = {"compact": 0.2, "vgg19": 0.16}
+_REGION = {"compact": 0.2, "vgg19": 0.11}
 """What each further region adds to the time of an evaluation, relative to it: its statistics are
 computed over the whole picture. From four masked styles, docs/engine.md."""
 _REGION_BYTES = 10
@@ -28,17 +28,18 @@ _RENDITION = 4.0
 
 _SECONDS = (
     Part(0.3, 0.7),
-    Part(0.002, 1.5),
-    Part(0.85, 0.4, shares=True),
-    Part(10.0, 0.4, shares=True),
+    Part(0.011, 1.0),
+    Part(0.44, 0.4, shares=True),
+    Part(3.7, 0.4, shares=True),
     Part(0.056, 0.5),
 )
 """Of a painting, an evaluation, a megapixel seen by compact and by vgg19, a megapixel encoded, on
 two cores of a server CPU. It is in the speed of networks that devices differ by orders of
 magnitude."""
 _SPEED_DOUBT = 3.0
-_BYTES = (Part(0.4e9, 0.3), Part(0.9, 0.3))
-"""Of a process that has not painted yet, and of each byte that `ladder.Rung` expects beyond."""
+_BYTES = (Part(0.3e9, 0.3), Part(0.9, 0.3), Part(1.4, 0.3))
+"""Of a process that has not painted yet, and of each byte that `ladder.Rung` expects of compact or
+of vgg19 beyond."""
 
 _LIKE_HALVED_AFTER = 4.0
 _ALL_HALVED_AFTER = 20.0
@@ -57,9 +58,10 @@ class Work:
     encoded_mp: float
     largest_mp: float
     """Megapixels of the painting."""
-    peak_bytes: float
+    compact_bytes: float
     """What the step that needs most memory takes beyond the process, on the rung of the ladder on
-    which it is computed if nobody says how much there may be."""
+    which it is computed if nobody says how much there may be; 0 if it is not this network's."""
+    vgg19_bytes: float
 
     @property
     def time_counts(self) -> tuple[float, ...]:
@@ -69,7 +71,7 @@ class Work:
     @property
     def memory_counts(self) -> tuple[float, ...]:
         """As `_BYTES` has them."""
-        return 1.0, self.peak_bytes
+        return 1.0, self.compact_bytes, self.vgg19_bytes
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ def work(
     plans = pyramid.plans(settings, height, width, proof_px)
     steps = [step for plan in plans.values() for step in plan]
     seen = {"compact": 0.0, "vgg19": 0.0}
-    peak = 0.0
+    peak = {"compact": 0.0, "vgg19": 0.0}
     # Of the content, and of each style at the size at which it is seen.
     targets = _TARGETS * (1.0 + styles * settings.brush_size**2)
     for step in steps:
@@ -154,7 +156,8 @@ def work(
         crowded = 1.0 + _REGION[network] * (regions - 1)
         seen[network] += pixels * (step.evaluations * crowded + targets)
         needed = _needed(step, settings.brush_size) + _REGION_BYTES * 1e6 * pixels * (regions - 1)
-        peak = max(peak, needed)
+        peak[network] = max(peak[network], needed)
+    most = max(peak, key=lambda network: peak[network] * _PRICES[network])
     encoded = _RENDITION * len(plans) * height * width / 1e6
     if settings.animation:
         first = sum(step.evaluations for step in plans[settings.renditions[0]])
@@ -166,17 +169,19 @@ def work(
         seen["vgg19"],
         encoded,
         height * width / 1e6,
-        peak,
+        peak["compact"] * (most == "compact"),
+        peak["vgg19"] * (most == "vgg19"),
     )
 
 
 def _needed(step: pyramid.Step, brush_size: float) -> float:
     """Bytes that a step takes beyond the process."""
-    place = step.backbone, step.height, step.width
-    room = usual_bytes(step.height, step.width) - LIBRARIES
+
+    def needs(rung: Rung) -> int:
+        return rung.bytes(step.backbone, step.height, step.width, brush_size=brush_size)
+
     rungs = ladder(step.height, step.width)
-    rung = rungs[chosen(rungs, room, *place)]
-    return rung.bytes(*place, brush_size=brush_size)
+    return needs(rungs[chosen(rungs, usual_bytes(step.height, step.width) - LIBRARIES, needs)])
 
 
 def forecast(
@@ -215,6 +220,9 @@ def learn(runs: Iterable[Run]) -> Device:
         if run.peak_bytes is not None:
             peaks.append(Seen(run.work.memory_counts, run.peak_bytes, weight))
     return Device(learned(_SECONDS, times, _SPEED_DOUBT), learned(_BYTES, peaks))
+
+
+_PRICES = {"compact": _BYTES[1].price, "vgg19": _BYTES[2].price}
 
 
 def _kind(asked: Work) -> object:

@@ -6,7 +6,7 @@ have the same gradient but for rounding, so the picture is the same to the eye. 
 pages tell what a painting will take.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 HISTORY = 10
@@ -17,8 +17,9 @@ LIBRARIES = 400_000_000
 """What a process holds that has not painted yet."""
 
 MEMORY_MAX_BYTES = 192_000_000
-"""What L-BFGS remembers is stored in checkpoints if it is no more than this. 20 vectors as long as
-the image, in half precision, take 24 MB at 512 px and 94 MB at 1024 px."""
+"""What L-BFGS remembers is stored in checkpoints if it is no more than this. 10 steps and how the
+gradient changed along them, 20 vectors as long as the image in half precision, take 24 MB at 512 px
+and 94 MB at 1024 px."""
 
 _MARGIN_PX = 8
 """At most around a tile of the image, see `tiles.Leg.margin`."""
@@ -28,18 +29,18 @@ _SEEN = {"compact": 310, "vgg19": 1250, "vgg19-torchvision": 1250}
 it is a fifth less. docs/engine.md says how they were measured."""
 _TARGET = 0.7
 """The same of a picture that is only looked at, relative to that."""
-_MAPS = {"compact": 26, "vgg19": 104, "vgg19-torchvision": 104}
+_MAPS = {"compact": 16, "vgg19": 64, "vgg19-torchvision": 64}
 """Bytes per pixel of the picture: maps between the legs of a walk in tiles, and their gradients."""
-_TRACES = {"compact": (90, 22), "vgg19": (360, 88), "vgg19-torchvision": (360, 88)}
+_TRACES = {"compact": (90, 34), "vgg19": (360, 136), "vgg19-torchvision": (360, 136)}
 """Bytes per pixel of the picture: traces of all stages, and of those from the third on."""
 _ANY_BYTES = 90_000_000
 """What the first evaluation takes at any size: workspaces of the convolutions, mostly."""
 _KEPT = {"compact": 10, "vgg19": 34, "vgg19-torchvision": 34}
 """Bytes per pixel of the picture: the photo's features, kept for the content."""
 
-_VECTORS = 8
-"""Images held at once: photo, image, best one and its gradient, step and gradient before, the new
-gradient, and the oldest step and change, of which the last progress still knows."""
+_VECTORS = 7
+"""Images held at once: photo, image, best one and its gradient, the gradient before, the new one;
+and in half precision the oldest step and change, of which the last progress still knows."""
 _FLOAT_BYTES, _HALF_BYTES = 4, 2
 
 _WHOLE_PX = 768
@@ -125,11 +126,15 @@ def usual_bytes(height: int, width: int) -> int:
     return 1_100_000_000 + 110 * height * width
 
 
-def chosen(
-    rungs: Sequence[Rung], room: int, backbone: str, height: int, width: int, channels: int = 3
-) -> int:
-    """The first rung that fits into so many bytes; the last if none does."""
+def chosen(rungs: Sequence[Rung], room: int, needs: Callable[[Rung], int]) -> int:
+    """The place of the first rung that fits into so many bytes; the last if none does.
+
+    Args:
+        rungs: from the fastest to the smallest.
+        room: bytes.
+        needs: bytes that a rung needs.
+    """
     for number, rung in enumerate(rungs):
-        if rung.bytes(backbone, height, width, channels) <= room:
+        if needs(rung) <= room:
             return number
     return len(rungs) - 1

@@ -89,7 +89,7 @@ _thread = threading.local()
 
 def free_cache(device: torch.device) -> None:
     """Give back what allocators keep for later, which others could use now."""
-    # An attempt that broke off leaves its tensors to cycles of frames and autograd's nodes.
+    # An attempt that broke off leaves its tensors to cycles of frames.
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -139,21 +139,22 @@ class Budget:
         """All rungs for a picture of this size."""
         return ladder(height, width, is_cuda=self._device.type == "cuda")
 
-    def first(self, backbone: str, height: int, width: int, channels: int) -> int:
-        """The place on the ladder of this size to begin at."""
-        free_cache(self._device)
-        room = self._total - self._held()
-        return chosen(self.rungs(height, width), room, backbone, height, width, channels)
+    def first(self, height: int, width: int, needs: Callable[[Rung], int]) -> int:
+        """The place on the ladder of this size to begin at, where rungs need so many bytes."""
+        if self._is_strict:
+            free_cache(self._device)
+        else:
+            trim_heap()  # A twentieth of the time; what is held does not count.
+        return chosen(self.rungs(height, width), self._total - self._held(), needs)
 
     def taken(self, place: int, rung: Rung) -> None:
         """A rung that painted."""
         if place > self._place:
             self._place, self.lowest = place, rung
 
-    def failed(self, rung: Rung, backbone: str, height: int, width: int, channels: int) -> None:
-        """There was no memory for this rung: later steps need not try."""
+    def failed(self, needed: int) -> None:
+        """There was no memory for a rung that needs so many bytes: later steps need not try."""
         free_cache(self._device)
-        needed = rung.bytes(backbone, height, width, channels)
         self._total = min(self._total, self._held() + needed - 1)
 
     def _held(self) -> int:

@@ -53,7 +53,9 @@ def pulled(
         weights: as for `moments`.
 
     Returns:
-        ``w_p (s1 + (s2 + s2^T) (F_p - a))``, of the features' shape.
+        ``w_p (s1 + (s2 + s2^T) (F_p - a))``, of the features' shape. Not centered before the
+        product, which would be a copy: in half precision it is the less exact the larger the mean
+        is beside the deviation.
     """
     first, second = slopes
     both = second + second.T

@@ -21,8 +21,6 @@ from transfer.walk import Walk
 _BAND_ROWS = 256
 """Of the image, looked at together for the smoothness: the rest is not copied."""
 
-_Slopes = list[tuple[Tensor, ...]]
-
 
 class Objective:
     """A scalar of an image as it will be shown, with its gradient: an `optimize.Differentiated`.
@@ -55,31 +53,22 @@ class Objective:
                         totals += found
 
         back = self._walk.there(image, visit)
-        loss, slopes = self._told_by(sums)
+        told = [term.told(found) for term, found in zip(self._terms, sums, strict=True)]
 
         def pull(layer: str, features: Tensor, rows: slice, columns: slice) -> Tensor | None:
             gradient: Tensor | None = None
-            for term, its_slopes in zip(self._terms, slopes, strict=True):
+            for term, (_, slopes) in zip(self._terms, told, strict=True):
                 if term.layer == layer:
-                    mine = term.pulled(features, its_slopes, rows, columns)
+                    mine = term.pulled(features, slopes, rows, columns)
                     gradient = mine if gradient is None else gradient.add_(mine)
             return gradient
 
+        loss = torch.stack([addend for addend, _ in told]).sum()
         gradient = back(pull)
         if self._smoothness_factor:
             loss = loss + _add_roughness(image, gradient, self._smoothness_factor)
         loss = loss + draw_back(image, gradient)
         return loss.to(image), gradient
-
-    def _told_by(self, sums: Sequence[Sequence[Tensor]]) -> tuple[Tensor, _Slopes]:
-        """The loss, and by how much it changes with each of the sums."""
-        with torch.enable_grad():
-            leaves = [tuple(one.detach().requires_grad_() for one in found) for found in sums]
-            losses = [term.loss(found) for term, found in zip(self._terms, leaves, strict=True)]
-            loss = torch.stack(losses).sum()
-            flat = [one for found in leaves for one in found]
-            slopes = iter(torch.autograd.grad(loss, flat, materialize_grads=True))
-        return loss.detach(), [tuple(next(slopes) for _ in found) for found in leaves]
 
 
 def _add_roughness(image: Tensor, gradient: Tensor, factor: float) -> Tensor:

@@ -91,7 +91,7 @@ def minimize(
 
     L-BFGS as in Nocedal & Wright, "Numerical Optimization", algorithms 7.4 and 7.5, always with
     step length 1. There is no line search: each trial would cost a whole evaluation. All that is
-    decided is decided from four numbers, for which an evaluation waits once: on a GPU each wait
+    decided is decided from a few numbers, for which an evaluation waits once: on a GPU each wait
     costs as much as many launches.
 
     Args:
@@ -123,6 +123,8 @@ def minimize(
         memory = Memory(curvature.pairs, first_step_rms, apart)
         on_evaluation(Evaluated(evaluation, loss, image, memory))
         if has_overshot:
+            if best.loss == math.inf:
+                break  # There is no number to go back to.
             image, gradient = best.image, best.gradient
             curvature = _Curvature(history, is_halved)
             first_step_rms /= 4.0
@@ -134,6 +136,7 @@ def minimize(
         _limit(step, MAX_STEP_RMS if curvature.is_known else first_step_rms, curvature.is_known)
         curvature.moved(step, gradient)
         image = image + step
+        del step, gradient  # As large as the image; what is needed of them is remembered.
     return best.image
 
 

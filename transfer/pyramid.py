@@ -32,8 +32,8 @@ _MORE = 24
 _RETOUCHING = {Effort.DRAFT: 16, Effort.STANDARD: 16, Effort.FINE: 16}
 
 # Time of one evaluation per pixel, relative to compact: measured at 512 px on a CPU
-# (0.29 and 2.94 s on one core).
-_COST = {"compact": 1.0, "vgg19": 10.0, "vgg19-torchvision": 10.0}
+# (0.086 and 0.75 s on two cores).
+_COST = {"compact": 1.0, "vgg19": 9.0, "vgg19-torchvision": 9.0}
 
 
 @dataclass(frozen=True)

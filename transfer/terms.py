@@ -12,9 +12,21 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from transfer.losses import StyleTarget, style_distance, unlikeness
+from transfer.losses import StyleTarget, unlikeness
 from transfer.moments import moments, pulled
 from transfer.statistics import Statistics
+
+Told = tuple[Tensor, tuple[Tensor, ...]]
+"""An addend of the loss, and by how much it changes with each of the sums it is told from."""
+
+
+def derived(loss: Callable[[Sequence[Tensor]], Tensor], sums: Sequence[Tensor]) -> Told:
+    """What a term tells, by autograd."""
+    with torch.enable_grad():
+        leaves = [one.detach().requires_grad_() for one in sums]
+        value = loss(leaves)
+        slopes = torch.autograd.grad(value, leaves, materialize_grads=True)
+    return value.detach(), slopes
 
 
 class Term(Protocol):
@@ -33,7 +45,7 @@ class Term(Protocol):
             columns: the same.
         """
 
-    def loss(self, sums: Sequence[Tensor]) -> Tensor:
+    def told(self, sums: Sequence[Tensor]) -> Told:
         """The addend, from its sums over all positions, in float64."""
 
     def pulled(
@@ -76,14 +88,22 @@ class StyleTerm:
         first, second = slopes
         return pulled(features, self.target.statistics.mean, (first, second), shares)
 
-    def loss(self, sums: Sequence[Tensor]) -> Tensor:
-        """`style_distance` of the statistics that follow from the moments."""
+    def told(self, sums: Sequence[Tensor]) -> Told:
+        """`style_distance` of the statistics that follow from the moments; derived by hand.
+
+        Autograd would take as long for these small matrices as a small picture for all of its
+        convolutions.
+        """
         first, second = sums
-        if self.shares is None:
-            first, second = first / self.positions, second / self.positions
-        mean = self.target.statistics.mean + first
-        found = Statistics(mean, second - first @ first.T)
-        return self.factor * style_distance(found, self.target)
+        count = self.positions if self.shares is None else 1
+        # Moments are about the style's mean: the first is the difference of the means.
+        mean = first / count
+        covariance = second / count - mean @ mean.T - self.target.statistics.covariance
+        of_covariance = 2.0 * self.factor / self.target.covariance_scale
+        of_mean = 2.0 * self.factor / self.target.mean_scale
+        loss = 0.5 * (of_covariance * covariance.square().sum() + of_mean * mean.square().sum())
+        slope = of_covariance * covariance
+        return loss, ((of_mean * mean - 2.0 * slope @ mean) / count, slope / count)
 
 
 class Kept:
@@ -145,8 +165,11 @@ class ContentTerm:
         found = torch.addcmul(offset.to(features), features, (2.0 * square).to(features))
         return found.addcmul_(content, shared.to(features))
 
-    def loss(self, sums: Sequence[Tensor]) -> Tensor:
+    def told(self, sums: Sequence[Tensor]) -> Told:
         """`unlikeness` of the live channels, weighed."""
+        return derived(self._loss, sums)
+
+    def _loss(self, sums: Sequence[Tensor]) -> Tensor:
         mean, square, product = (one / self.positions for one in sums)
         own = (square - mean.square()).clamp_min(0.0)
         variance, live = self.statistics.covariance.diagonal(), self.live

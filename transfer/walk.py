@@ -160,8 +160,9 @@ class Walk:
 
     def _room(self, shape: torch.Size) -> Tensor:
         """For the gradient of a map or a picture."""
-        found = torch.zeros(shape, device=self._backbone.device)
-        return found if shape[1] <= 3 else found.contiguous(memory_format=torch.channels_last)
+        is_picture = shape[1] <= 3
+        layout = torch.contiguous_format if is_picture else torch.channels_last
+        return torch.empty(shape, device=self._backbone.device, memory_format=layout).zero_()
 
     def _run(
         self,
@@ -226,8 +227,8 @@ def _add(mine: Tensor | None, gradient: Tensor) -> None:
 def _embedded(upstream: Tensor, leg: Leg, tile: Tile) -> Tensor:
     """The gradient behind a window, of which the tile answers for a part."""
     height, width = ((seen.stop - seen.start) >> leg.poolings for seen in tile.window)
-    found = torch.zeros(1, upstream.shape[1], height, width, device=upstream.device)
-    found = found.contiguous(memory_format=torch.channels_last)
+    shape = 1, upstream.shape[1], height, width
+    found = torch.empty(shape, device=upstream.device, memory_format=torch.channels_last).zero_()
     rows, columns = tile.in_window(leg.poolings)
     found[:, :, rows, columns] = upstream[:, :, *tile.positions(leg.poolings)]
     return found

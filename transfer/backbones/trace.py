@@ -90,7 +90,7 @@ class Trace:
         Args:
             layer: its name.
             activations: its output, shape (1, C, H, W); not to be changed any more.
-            again: computes them anew, if that is quick; only asked if the trace is packed.
+            again: computes them anew, if that is quick; a packed trace keeps this instead.
             is_passed: whether only a pooling looks at it.
         """
         positive: Tensor | Callable[[], Tensor] | None

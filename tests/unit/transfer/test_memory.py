@@ -39,7 +39,10 @@ def test_as_much_memory_is_used_as_there_is() -> None:
     rungs = ladder(768, 1024)
     needed = [rung.bytes("vgg19", 768, 1024) for rung in rungs]
 
-    found = [chosen(rungs, room, "vgg19", 768, 1024, 3) for room in (10**12, *needed, 0)]
+    def needs(rung: Rung) -> int:
+        return rung.bytes("vgg19", 768, 1024)
+
+    found = [chosen(rungs, room, needs) for room in (10**12, *needed, 0)]
 
     assert found[0] == 0
     assert found[-1] == len(rungs) - 1
@@ -61,6 +64,18 @@ def test_errors_of_memory_are_told_from_others() -> None:
     assert is_exhausted(caught.value)
     assert not is_exhausted(RuntimeError("size mismatch"))
     assert not is_exhausted(ValueError("allocate memory"))
+
+
+def test_a_style_that_is_seen_larger_needs_more() -> None:
+    usual = Rung().bytes("vgg19", 384, 512)
+
+    assert Rung().bytes("vgg19", 384, 512, brush_size=0.5) == usual
+    assert Rung().bytes("vgg19", 384, 512, brush_size=2.0) > 1.5 * usual
+
+
+def test_an_unknown_precision_is_refused() -> None:
+    with pytest.raises(InvalidSetting, match="auto or half or single"):
+        Painter("cpu", precision="double")
 
 
 def test_too_little_to_begin_with_is_refused() -> None:
@@ -86,11 +101,14 @@ def tight() -> Painter:
 
 
 def test_without_a_limit_the_way_depends_on_the_painting_alone() -> None:
+    def needs(rung: Rung) -> int:
+        return rung.bytes("vgg19", 384, 512)
+
     for is_strict in (False, True):
         budget = Budget(in_use(CPU) + 700_000_000, CPU, is_strict=is_strict)
-        before = budget.first("vgg19", 384, 512, 3)
+        before = budget.first(384, 512, needs)
         held = torch.ones(100_000_000)
-        after = budget.first("vgg19", 384, 512, 3)
+        after = budget.first(384, 512, needs)
         assert (after == before) is not is_strict
         del held
 

@@ -8,16 +8,19 @@ from torch import Tensor
 from tests.unit.transfer import reference
 from tests.unit.transfer.conftest import picture
 from tests.unit.transfer.waits import Waits
+from transfer import objective as module
 from transfer.backbones.vgg import CONVOLUTIONS, VggBackbone
 from transfer.engine import Painter
 from transfer.errors import NotFinite
 from transfer.images import resized, to_tensor
+from transfer.losses import roughness
 from transfer.objective import Objective
 from transfer.optimize import Differentiated, differentiated
 from transfer.regions import Region
 from transfer.renditions import Canvas
 from transfer.settings import Expert, Pooling, Precision, Settings
 from transfer.targets import objective
+from transfer.terms import Told, derived
 from transfer.tiles import Leg
 from transfer.walk import Walk
 
@@ -123,22 +126,21 @@ def test_so_do_they_with_each_backbone(exact: Painter, name: str) -> None:
     assert_the_same(exact.backbone(name), scene(70, 131), Settings(), 32)
 
 
-@pytest.mark.parametrize("tile_px", [None, 64])
+@pytest.mark.parametrize(("tile_px", "traced_from"), [(None, None), (64, None), (64, 0), (64, 2)])
 @pytest.mark.parametrize("pooling", list(Pooling))
 def test_half_precision_keeps_the_loss_and_the_gradients_direction(
-    exact: Painter, tile_px: int | None, pooling: Pooling
+    exact: Painter, tile_px: int | None, traced_from: int | None, pooling: Pooling
 ) -> None:
     half = Painter("cpu", threads=1, precision=Precision.HALF)
     canvas, settings = scene(111, 143), Settings(expert=Expert(pooling=pooling))
     image = canvas.content.flip(3)
+    tiles = tile_px, traced_from
     (loss, gradient), (rounded_loss, rounded) = (
-        with_gradient(
-            objective(one.backbone("compact"), canvas, 111, 143, settings, tile_px=tile_px), image
-        )
+        objective(one.backbone("compact"), canvas, 111, 143, settings, None, *tiles)(image)
         for one in (exact, half)
     )
 
-    assert rounded_loss == loss
+    assert torch.equal(rounded_loss, loss)
     assert torch.cosine_similarity(gradient.flatten(), rounded.flatten(), 0) > 0.9995
     assert not torch.equal(gradient, rounded)
 
@@ -196,6 +198,9 @@ class Unlikeness:
         own, square, shared, *_ = (slope.float().reshape(1, -1, 1, 1) for slope in slopes)
         return own + 2 * square * features + shared * self.reference[:, :, rows, columns]
 
+    def told(self, sums: Sequence[Tensor]) -> Told:
+        return derived(self.loss, sums)
+
     def loss(self, sums: Sequence[Tensor]) -> Tensor:
         x, xx, xy, y, yy, n = sums
         covariance = xy / n - x * y / n**2
@@ -244,3 +249,19 @@ def test_a_smaller_margin_is_not_enough(
     apart = (in_tiles() - gradient).norm() / gradient.norm()
     # Nothing begins with the second stage: it belongs to the first leg.
     assert (apart > 1e-4) == (stage != 1)
+
+
+@pytest.mark.parametrize("band_rows", [1, 7, 256])
+@pytest.mark.parametrize(("height", "width"), [(1, 9), (16, 1), (23, 31)])
+def test_the_smoothness_is_the_same_in_bands(
+    monkeypatch: pytest.MonkeyPatch, band_rows: int, height: int, width: int
+) -> None:
+    monkeypatch.setattr(module, "_BAND_ROWS", band_rows)
+    image = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
+    found = torch.zeros_like(image)
+
+    loss = module._add_roughness(image, found, 2.0)
+
+    expected, gradient = differentiated(lambda image: 2.0 * roughness(image))(image)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert torch.allclose(found, gradient, atol=1e-7)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from tests.unit.transfer.waits import Waits
-from transfer import optimize
+from transfer import history, optimize
 from transfer.optimize import Evaluated, differentiated, minimize
 
 
@@ -116,10 +116,28 @@ def test_what_the_callback_raises_passes_through() -> None:
         minimize(torch.ones(3), differentiated(lambda image: image.square().sum()), 5, stop)
 
 
+def test_gives_up_where_there_is_no_number_to_begin_with() -> None:
+    calls: list[int] = []
+
+    found = minimize(
+        torch.ones(3),
+        differentiated(lambda image: (image * math.nan).sum()),
+        20,
+        lambda found: calls.append(found.number),
+    )
+
+    assert calls == [1]
+    assert torch.equal(found, torch.ones(3))
+
+
+@pytest.mark.parametrize("chunk", [7, 1 << 20])
 @pytest.mark.parametrize("is_halved", [True, False])
 @pytest.mark.parametrize("stop", [1, 2, 9, 20])
-def test_goes_on_as_if_it_had_not_stopped(stop: int, is_halved: bool) -> None:
+def test_goes_on_as_if_it_had_not_stopped(
+    monkeypatch: pytest.MonkeyPatch, stop: int, is_halved: bool, chunk: int
+) -> None:
     """Also after a step that overshot (of the bumps, some do)."""
+    monkeypatch.setattr(history, "_CHUNK", chunk)
 
     @differentiated
     def bumps(image: Tensor) -> Tensor:

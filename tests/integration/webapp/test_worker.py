@@ -177,7 +177,7 @@ def test_too_little_memory_is_a_sentence_and_the_worker_lives_on(
 ) -> None:
     large = order(ada, long_edge_px=1024, backbone="vgg19")
     small = order(ada)
-    worker = start_worker(PIC2PAINT_MAX_MEMORY_BYTES="700000000")
+    worker = start_worker(PIC2PAINT_MAX_MEMORY_BYTES="500000000")
     # Down the whole ladder, step by step.
     painting = wait_for_state(large, State.FAILED, 300)
     assert painting.failure == (

@@ -2,7 +2,7 @@
 
 What a term says of a whole picture is a function of a few sums: the style's of the moments of the
 features, the content's of products with the photo's. Sums add up over tiles; the function may be
-anything that autograd can go through.
+any that can be derived, by hand or by autograd (`derived`).
 """
 
 from collections.abc import Callable, Sequence

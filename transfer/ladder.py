@@ -31,8 +31,10 @@ _TARGET = 0.7
 """The same of a picture that is only looked at, relative to that."""
 _MAPS = {"compact": 16, "vgg19": 64, "vgg19-torchvision": 64}
 """Bytes per pixel of the picture: maps between the legs of a walk in tiles, and their gradients."""
-_TRACES = {"compact": (90, 34), "vgg19": (360, 136), "vgg19-torchvision": (360, 136)}
-"""Bytes per pixel of the picture: traces of all stages, and of those from the third on."""
+_TRACES = {0: 90, 2: 26, 3: 9}
+"""Bytes per pixel of the picture, for compact: traces from this stage on."""
+_TIMES = {"compact": 1, "vgg19": 4, "vgg19-torchvision": 4}
+"""How many times as many channels as compact a network has."""
 _ANY_BYTES = 90_000_000
 """What the first evaluation takes at any size: workspaces of the convolutions, mostly."""
 _KEPT = {"compact": 10, "vgg19": 34, "vgg19-torchvision": 34}
@@ -51,8 +53,8 @@ _TILE_PX, _SMALL_PX, _SMALLEST_PX = 512, 256, 128
 _CUDA_TILES_PX = (2048, 1024)
 _HISTORIES = (6, 4, 3)
 _SHORTEST = 2
-_DEEP = 2
-"""The stage from which traces are small for the time they save."""
+_DEEP, _DEEPEST = 2, 3
+"""The stages, from 0 on, from which traces are small for the time they save."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Rung:
         seen = _seen_px(height, self.tile_px) * _seen_px(width, self.tile_px)
         found += _SEEN[backbone] * seen + _MAPS[backbone] * pixels
         if self.traced_from is not None:
-            found += _TRACES[backbone][self.traced_from > 0] * pixels
+            found += _TRACES[self.traced_from] * _TIMES[backbone] * pixels
         return found
 
 
@@ -114,7 +116,7 @@ def ladder(height: int, width: int, *, is_cuda: bool = False) -> tuple[Rung, ...
         rungs.append(Rung(least, traced_from=traced_from))
     rungs += [Rung(least, history, traced_from) for history in _HISTORIES]
     if traced_from is not None:
-        rungs.append(Rung(least, _HISTORIES[-1]))
+        rungs.append(Rung(least, _HISTORIES[-1], _DEEPEST))
     rungs.append(Rung(least, _SHORTEST))
     if edge_px > _SMALLEST_PX:
         rungs.append(Rung(_SMALLEST_PX, _SHORTEST))

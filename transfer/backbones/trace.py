@@ -146,9 +146,10 @@ class Trace:
     def _kept(self, activations: Tensor, *, is_whole: bool) -> Tensor:
         """What tells where they were positive: the activations themselves, or a byte for each.
 
-        Not instead of two: bytes take longer to make and to use.
+        Bytes take longer to make and to use than two bytes of bfloat16: a twentieth of an
+        evaluation, for a fifth of its memory (compact, 4096 px, traces from the third stage on).
         """
-        if self._is_packed and not is_whole and self._dtype == torch.float32:
+        if self._is_packed and not is_whole:
             return activations > 0
         return activations.to(self._dtype)
 

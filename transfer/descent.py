@@ -9,7 +9,7 @@ from torch import Tensor
 from transfer.backbones.vgg import VggBackbone
 from transfer.gamut import shown
 from transfer.images import resized
-from transfer.ladder import Rung
+from transfer.ladder import Rung, Scope
 from transfer.memory import Budget, is_exhausted, soundly, trim_heap
 from transfer.optimize import Differentiated, Evaluated, Memory, minimize
 from transfer.pyramid import Step
@@ -57,11 +57,10 @@ def descended(
     Raises:
         RuntimeError, MemoryError: where memory runs out on the last rung.
     """
-    size = goal.step.height, goal.step.width
-    brush_size = goal.settings.brush_size
-    needs = partial(_needs, goal.step.backbone, size, image.shape[1], brush_size)
-    rungs = budget.rungs(*size)
-    number = budget.first(*size, needs)
+    step = goal.step
+    scope = Scope(step.backbone, step.height, step.width, image.shape[1], goal.settings.brush_size)
+    rungs = budget.rungs(scope)
+    number = budget.first(scope)
     while True:
         rung = rungs[number]
         way = _Way(image, done, hears(done))
@@ -74,14 +73,8 @@ def descended(
                 raise
         # Only here, where the error holds nothing of the failed attempt any more.
         image, done, memory = way.best, way.done, None
-        budget.failed(needs(rung))
-        number = max(number + 1, budget.first(*size, needs))
-
-
-def _needs(
-    backbone: str, size: tuple[int, int], channels: int, brush_size: float, rung: Rung
-) -> int:
-    return rung.bytes(backbone, *size, channels, brush_size=brush_size)
+        budget.failed(rung, scope)
+        number = max(number + 1, budget.first(scope))
 
 
 def _minimized(image: Tensor, rung: Rung, goal: Goal, way: "_Way", memory: Memory | None) -> Tensor:

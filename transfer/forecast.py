@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 from transfer import pyramid
 from transfer.errors import DeviceUnreadable
-from transfer.ladder import LIBRARIES, Rung, chosen, ladder, usual_bytes
+from transfer.ladder import LIBRARIES, Scope, chosen, ladder, usual_bytes
 from transfer.law import Part, Seen, learned, predicted
 from transfer.settings import ANIMATION_EDGE_MAX_PX, ANIMATION_FRAMES_MAX, Settings
 
@@ -176,12 +176,11 @@ def work(
 
 def _needed(step: pyramid.Step, brush_size: float) -> float:
     """Bytes that a step takes beyond the process."""
-
-    def needs(rung: Rung) -> int:
-        return rung.bytes(step.backbone, step.height, step.width, brush_size=brush_size)
-
-    rungs = ladder(step.height, step.width)
-    return needs(rungs[chosen(rungs, usual_bytes(step.height, step.width) - LIBRARIES, needs)])
+    scope = Scope(step.backbone, step.height, step.width, brush_size=brush_size)
+    rungs = ladder(scope)
+    return rungs[chosen(rungs, usual_bytes(step.height, step.width) - LIBRARIES, scope)].bytes(
+        scope
+    )
 
 
 def forecast(

@@ -6,7 +6,7 @@ have the same gradient but for rounding, so the picture is the same to the eye. 
 pages tell what a painting will take.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 HISTORY = 10
@@ -24,21 +24,22 @@ and 94 MB at 1024 px."""
 _MARGIN_PX = 8
 """At most around a tile of the image, see `tiles.Leg.margin`."""
 
-_SEEN = {"compact": 310, "vgg19": 1250, "vgg19-torchvision": 1250}
-"""Bytes per pixel looked at together in one evaluation, with gradients in single precision; in half
-it is a fifth less. docs/engine.md says how they were measured."""
+# Bytes per pixel in compact, with gradients in single precision (in half it is a fifth less);
+# docs/engine.md says how they were measured.
+_SEEN = 310
+"""Of what is looked at together in one evaluation."""
 _TARGET = 0.7
 """The same of a picture that is only looked at, relative to that."""
-_MAPS = {"compact": 16, "vgg19": 64, "vgg19-torchvision": 64}
-"""Bytes per pixel of the picture: maps between the legs of a walk in tiles, and their gradients."""
+_MAPS = 16
+"""Of the picture: maps between the legs of a walk in tiles, and their gradients."""
 _TRACES = {0: 90, 2: 26, 3: 9}
-"""Bytes per pixel of the picture, for compact: traces from this stage on."""
-_TIMES = {"compact": 1, "vgg19": 4, "vgg19-torchvision": 4}
-"""How many times as many channels as compact a network has."""
+"""Of the picture: traces from this stage on."""
+_KEPT = 9
+"""Of the picture: the photo's features, for the content."""
+_WIDTH = {"compact": 1, "vgg19": 4, "vgg19-torchvision": 4}
+"""How many times as many channels as compact a network has, and so as many bytes."""
 _ANY_BYTES = 90_000_000
 """What the first evaluation takes at any size: workspaces of the convolutions, mostly."""
-_KEPT = {"compact": 10, "vgg19": 34, "vgg19-torchvision": 34}
-"""Bytes per pixel of the picture: the photo's features, kept for the content."""
 
 _VECTORS = 7
 """Images held at once: photo, image, best one and its gradient, the gradient before, the new one;
@@ -58,6 +59,24 @@ _DEEP, _DEEPEST = 2, 3
 
 
 @dataclass(frozen=True)
+class Scope:
+    """What a step computes, as far as it takes memory."""
+
+    backbone: str
+    height: int
+    width: int
+    channels: int = 3
+    """Of the image."""
+    brush_size: float = 1.0
+    """A style may be seen larger than the picture."""
+
+    @property
+    def pixels(self) -> int:
+        """Of the picture."""
+        return self.height * self.width
+
+
+@dataclass(frozen=True)
 class Rung:
     """How one step of a painting is computed."""
 
@@ -68,44 +87,36 @@ class Rung:
     traced_from: int | None = None
     """The first stage of which traces are kept; see `walk.Walk`."""
 
-    def bytes(
-        self,
-        backbone: str,
-        height: int,
-        width: int,
-        channels: int = 3,
-        *,
-        brush_size: float = 1.0,
-    ) -> int:
+    def bytes(self, scope: Scope) -> int:
         """Memory that a step takes beyond what the process has before it, about."""
-        pixels = height * width
-        images = pixels * channels * _FLOAT_BYTES * _VECTORS
-        remembered = 2 * self.history * pixels * channels * _HALF_BYTES
+        values = scope.channels * scope.pixels
+        remembered = 2 * self.history * values * _HALF_BYTES
         if remembered < MEMORY_MAX_BYTES:
             remembered *= 2  # Once more, in a checkpoint.
-        found = images + remembered + _ANY_BYTES + _KEPT[backbone] * pixels
+        fixed = _VECTORS * _FLOAT_BYTES * values + remembered + _ANY_BYTES
+        return fixed + int(_WIDTH[scope.backbone] * self._compact_bytes(scope))
+
+    def _compact_bytes(self, scope: Scope) -> float:
+        """Those of the network, were it compact."""
         if self.tile_px is None:
-            # A style may be seen larger than the picture.
-            seen = max(1.0, _TARGET * brush_size**2)
-            return found + int(_SEEN[backbone] * seen * pixels)
-        seen = _seen_px(height, self.tile_px) * _seen_px(width, self.tile_px)
-        found += _SEEN[backbone] * seen + _MAPS[backbone] * pixels
-        if self.traced_from is not None:
-            found += _TRACES[self.traced_from] * _TIMES[backbone] * pixels
-        return found
+            seen = max(1.0, _TARGET * scope.brush_size**2)
+            return (_KEPT + _SEEN * seen) * scope.pixels
+        traces = 0 if self.traced_from is None else _TRACES[self.traced_from]
+        seen_px = _seen_px(scope.height, self.tile_px) * _seen_px(scope.width, self.tile_px)
+        return _SEEN * seen_px + (_KEPT + _MAPS + traces) * scope.pixels
 
 
 def _seen_px(edge_px: int, tile_px: int) -> int:
     return min(edge_px, tile_px + 2 * _MARGIN_PX)
 
 
-def ladder(height: int, width: int, *, is_cuda: bool = False) -> tuple[Rung, ...]:
-    """All rungs for a picture of this size, from the fastest to the smallest.
+def ladder(scope: Scope, *, is_cuda: bool = False) -> tuple[Rung, ...]:
+    """All rungs for a step, from the fastest to the smallest.
 
     Traces save more time than a short history costs in quality: fewer evaluations are done the
     larger a picture is. Tiles of 128 px cost more than any history.
     """
-    edge_px = max(height, width)
+    edge_px = max(scope.height, scope.width)
     rungs = [Rung()] if is_cuda or edge_px <= _WHOLE_PX else []
     large = (*_CUDA_TILES_PX, _TILE_PX) if is_cuda else (_TILE_PX,)
     rungs += [Rung(tile_px, traced_from=0) for tile_px in large if tile_px < edge_px]
@@ -128,15 +139,9 @@ def usual_bytes(height: int, width: int) -> int:
     return 1_100_000_000 + 110 * height * width
 
 
-def chosen(rungs: Sequence[Rung], room: int, needs: Callable[[Rung], int]) -> int:
-    """The place of the first rung that fits into so many bytes; the last if none does.
-
-    Args:
-        rungs: from the fastest to the smallest.
-        room: bytes.
-        needs: bytes that a rung needs.
-    """
+def chosen(rungs: Sequence[Rung], room: int, scope: Scope) -> int:
+    """The place of the first rung that fits into so many bytes; the last if none does."""
     for number, rung in enumerate(rungs):
-        if needs(rung) <= room:
+        if rung.bytes(scope) <= room:
             return number
     return len(rungs) - 1

@@ -61,6 +61,16 @@ def style_distance(found: Statistics, target: StyleTarget) -> Tensor:
     return covariance / target.covariance_scale + mean / target.mean_scale
 
 
+def style_slopes(found: Statistics, target: StyleTarget) -> Statistics:
+    """By how much `style_distance` changes with the mean and with the covariance that were found.
+
+    By hand: it is asked for once per layer and evaluation, and autograd's own time counts there.
+    """
+    mean = found.mean - target.statistics.mean
+    covariance = found.covariance - target.statistics.covariance
+    return Statistics(2.0 * mean / target.mean_scale, 2.0 * covariance / target.covariance_scale)
+
+
 def live(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
     """From means and variances of the content's channels, (C,), which of them vary at all, (C,).
 

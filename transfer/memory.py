@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import torch
 
-from transfer.ladder import LIBRARIES, Rung, chosen, ladder, usual_bytes
+from transfer.ladder import LIBRARIES, Rung, Scope, chosen, ladder, usual_bytes
 
 T = TypeVar("T")
 
@@ -135,27 +135,27 @@ class Budget:
         self.lowest = Rung()
         """The lowest rung that was taken so far."""
 
-    def rungs(self, height: int, width: int) -> tuple[Rung, ...]:
-        """All rungs for a picture of this size."""
-        return ladder(height, width, is_cuda=self._device.type == "cuda")
+    def rungs(self, scope: Scope) -> tuple[Rung, ...]:
+        """All rungs for a step."""
+        return ladder(scope, is_cuda=self._device.type == "cuda")
 
-    def first(self, height: int, width: int, needs: Callable[[Rung], int]) -> int:
-        """The place on the ladder of this size to begin at, where rungs need so many bytes."""
+    def first(self, scope: Scope) -> int:
+        """The place on the ladder of a step to begin at."""
         if self._is_strict:
             free_cache(self._device)
         else:
-            trim_heap()  # A twentieth of the time; what is held does not count.
-        return chosen(self.rungs(height, width), self._total - self._held(), needs)
+            trim_heap()  # What is held does not count; collecting cycles takes 60 ms.
+        return chosen(self.rungs(scope), self._total - self._held(), scope)
 
     def taken(self, place: int, rung: Rung) -> None:
         """A rung that painted."""
         if place > self._place:
             self._place, self.lowest = place, rung
 
-    def failed(self, needed: int) -> None:
-        """There was no memory for a rung that needs so many bytes: later steps need not try."""
+    def failed(self, rung: Rung, scope: Scope) -> None:
+        """There was no memory for this rung: later steps need not try."""
         free_cache(self._device)
-        self._total = min(self._total, self._held() + needed - 1)
+        self._total = min(self._total, self._held() + rung.bytes(scope) - 1)
 
     def _held(self) -> int:
         return in_use(self._device) if self._is_strict else LIBRARIES

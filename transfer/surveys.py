@@ -8,7 +8,7 @@ from torch import Tensor
 from transfer.images import check_finite
 from transfer.losses import live
 from transfer.statistics import Statistics, statistics
-from transfer.terms import ContentTerm, Kept
+from transfer.terms import ContentTerm
 from transfer.tiles import halvings
 from transfer.walk import Walk
 
@@ -31,7 +31,7 @@ def content_term(
     Raises:
         NotFinite: if the photo's features hold values that are no numbers.
     """
-    kept = Kept()
+    kept: dict[tuple[int, int], Tensor] = {}
     whole = _Merged()
     is_kept = walk.is_whole or halvings(layer) >= _KEPT_HALVINGS
 
@@ -39,11 +39,14 @@ def content_term(
         check_finite("content features", features)
         whole.add(statistics(features), features.shape[2] * features.shape[3])
         if is_kept:
-            kept.keep(features, rows, columns)
+            # As convolutions lay them out, and without what else the tile saw.
+            kept[rows.start, columns.start] = features.contiguous(memory_format=torch.channels_last)
 
     walk.forward(content, visit)
 
-    def again(rows: slice, columns: slice) -> Tensor:
+    def known(rows: slice, columns: slice) -> Tensor:
+        if is_kept:
+            return kept[rows.start, columns.start]
         return walk.again(content, layer, rows, columns)
 
     found = whole.statistics
@@ -51,7 +54,7 @@ def content_term(
     return ContentTerm(
         layer,
         weighed,
-        kept if is_kept else again,
+        known,
         found,
         is_live.nonzero().flatten(),
         floor,

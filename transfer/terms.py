@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from transfer.losses import StyleTarget, unlikeness
+from transfer.losses import StyleTarget, style_distance, style_slopes, unlikeness
 from transfer.moments import moments, pulled
 from transfer.statistics import Statistics
 
@@ -89,38 +89,17 @@ class StyleTerm:
         return pulled(features, self.target.statistics.mean, (first, second), shares)
 
     def told(self, sums: Sequence[Tensor]) -> Told:
-        """`style_distance` of the statistics that follow from the moments; derived by hand.
-
-        Autograd would take as long for these small matrices as a small picture for all of its
-        convolutions.
-        """
+        """`style_distance` of the statistics that follow from the moments."""
         first, second = sums
         count = self.positions if self.shares is None else 1
-        # Moments are about the style's mean: the first is the difference of the means.
-        mean = first / count
-        covariance = second / count - mean @ mean.T - self.target.statistics.covariance
-        of_covariance = 2.0 * self.factor / self.target.covariance_scale
-        of_mean = 2.0 * self.factor / self.target.mean_scale
-        loss = 0.5 * (of_covariance * covariance.square().sum() + of_mean * mean.square().sum())
-        slope = of_covariance * covariance
-        return loss, ((of_mean * mean - 2.0 * slope @ mean) / count, slope / count)
-
-
-class Kept:
-    """Features of a picture, tile by tile."""
-
-    def __init__(self) -> None:
-        self._parts: dict[tuple[int, int], Tensor] = {}
-
-    def keep(self, features: Tensor, rows: slice, columns: slice) -> None:
-        """Remember the features of the positions at these rows and columns."""
-        self._parts[rows.start, columns.start] = features.contiguous(
-            memory_format=torch.channels_last
-        )
-
-    def __call__(self, rows: slice, columns: slice) -> Tensor:
-        """What was kept of them, shape (1, C, H, W)."""
-        return self._parts[rows.start, columns.start]
+        apart = first / count
+        found = Statistics(self.target.statistics.mean + apart, second / count - apart @ apart.T)
+        slopes = style_slopes(found, self.target)
+        # The covariance changes with the first moment, too.
+        mean = slopes.mean - 2.0 * slopes.covariance @ apart
+        scale = self.factor / count
+        loss = self.factor * style_distance(found, self.target)
+        return loss, (scale * mean, scale * slopes.covariance)
 
 
 @dataclass(frozen=True)
@@ -131,7 +110,7 @@ class ContentTerm:
     weighed: Callable[[Tensor], Tensor]
     """The addend, from the content's loss."""
     content: Callable[[slice, slice], Tensor]
-    """The photo's features at some rows and columns of the layer: `Kept`, or computed anew."""
+    """The photo's features at some rows and columns of the layer: kept, or computed anew."""
     statistics: Statistics
     """Of the photo's features in the whole layer."""
     live: Tensor

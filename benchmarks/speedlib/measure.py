@@ -28,7 +28,7 @@ from benchmarks.speedlib.rows import Whole
 from transfer.engine import Painter
 from transfer.errors import TransferError
 from transfer.images import read_image, to_tensor
-from transfer.ladder import Rung
+from transfer.ladder import Scope
 from transfer.memory import Budget, default_budget
 from transfer.optimize import Differentiated
 from transfer.pyramid import plans
@@ -80,11 +80,8 @@ def _evaluation(painter: Painter, order: dict[str, Any]) -> dict[str, Any]:
     scene = canvas(Rendition.STYLED, photo, places, None, settings)
     # On the rung that a painting would take.
     budget = Budget(default_budget(height, width, painter.device), painter.device, is_strict=False)
-
-    def needs(rung: Rung) -> int:
-        return rung.bytes(backbone.name, height, width)
-
-    rung = budget.rungs(height, width)[budget.first(height, width, needs)]
+    scope = Scope(backbone.name, height, width)
+    rung = budget.rungs(scope)[budget.first(scope)]
     tiles = rung.tile_px, rung.traced_from
     loss = objective(backbone, scene, height, width, settings, None, *tiles)
     times = _times(lambda: _evaluated(loss, scene.start), painter.device)

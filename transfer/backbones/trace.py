@@ -83,7 +83,7 @@ class Trace:
         activations: Tensor,
         again: Callable[[], Tensor] | None,
         *,
-        is_passed: bool,
+        is_last: bool,
     ) -> None:
         """A convolution and its ReLU.
 
@@ -91,15 +91,16 @@ class Trace:
             layer: its name.
             activations: its output, shape (1, C, H, W); not to be changed any more.
             again: computes them anew, if that is quick; a packed trace keeps this instead.
-            is_passed: whether only a pooling looks at it.
+            is_last: whether it is its stage's last one, so that a pooling follows if anything does.
         """
         positive: Tensor | Callable[[], Tensor] | None
-        if is_passed:
-            positive = None
+        is_seen = layer in self._layers
+        if is_last and not is_seen:
+            positive = None  # The pooling tells.
         elif self._is_packed and again is not None:
             positive = again
         else:
-            positive = self._kept(activations, is_whole=layer in self._layers)
+            positive = self._kept(activations, is_whole=is_seen)
         self._steps.append(_Convolved(layer, positive, is_thin=_is_thin(activations)))
 
     def pooled(self, activations: Tensor, pooling: Pooling) -> Tensor:
@@ -137,7 +138,8 @@ class Trace:
                 continue
             if callable(step.positive):
                 step.positive = step.positive().to(self._dtype)
-            if step.layer in self._layers and step.positive is not None:
+            if step.layer in self._layers:
+                assert step.positive is not None  # noqa: S101 - it was seen, so it is kept
                 gradient = add(step.layer, step.positive, gradient)
             if gradient is not None:
                 gradient = step.back(gradient, self._kernels[step.layer.replace("relu", "conv")])

@@ -119,20 +119,18 @@ class VggBackbone:
             the map behind, if it is wanted.
         """
         wanted = set(layers)
-        again = partial(self._convolved, activations, CONVOLUTIONS[0][0])
         activations = _laid_out(activations)
         for stage in stages:
             if stage > stages.start:
                 activations = self._pooled(activations, pooling, trace)
             for convolution in CONVOLUTIONS[stage]:
-                activations = self._convolved(activations, convolution)
+                before, activations = activations, self._convolved(activations, convolution)
                 layer = convolution.replace("conv", "relu")
                 if trace is not None:
-                    is_first = convolution == CONVOLUTIONS[0][0]
-                    is_passed = convolution == CONVOLUTIONS[stage][-1] and layer not in layers
-                    trace.convolved(
-                        layer, activations, again if is_first else None, is_passed=is_passed
-                    )
+                    is_quick = convolution == CONVOLUTIONS[0][0]
+                    again = partial(self._convolved, before, convolution) if is_quick else None
+                    is_last = convolution == CONVOLUTIONS[stage][-1]
+                    trace.convolved(layer, activations, again, is_last=is_last)
                 if layer in wanted:
                     see(layer, activations)
                     wanted.remove(layer)

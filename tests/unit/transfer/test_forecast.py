@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from transfer.errors import DeviceUnreadable
 from transfer.forecast import Device, Run, Work, expected, forecast, learn, work
-from transfer.ladder import Rung
+from transfer.ladder import Rung, Scope
 from transfer.pyramid import painting, plans, scales
 from transfer.settings import Backbone, Effort, Expert, Rendition, Settings
 
@@ -171,7 +171,7 @@ def test_work_is_what_is_planned() -> None:
     assert pixels < found.vgg19_mp < 1.2 * pixels
     assert found.largest_mp == 384 * 512 / 1e6
     assert found.compact_bytes == 0.0
-    assert found.vgg19_bytes == Rung().bytes("vgg19", 384, 512)
+    assert found.vgg19_bytes == Rung().bytes(Scope("vgg19", 384, 512))
 
 
 def test_other_weights_of_one_network_take_as_long() -> None:

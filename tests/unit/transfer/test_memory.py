@@ -12,7 +12,7 @@ from PIL import Image
 
 from transfer import Cancelled, Effort, Expert, InvalidSetting, Settings
 from transfer.engine import Painter, Progress
-from transfer.ladder import HISTORY, Rung, chosen, ladder
+from transfer.ladder import HISTORY, Rung, Scope, chosen, ladder
 from transfer.memory import Budget, default_budget, in_use, is_exhausted, soundly
 from transfer.settings import Backbone
 
@@ -22,7 +22,8 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("is_cuda", [False, True])
 @pytest.mark.parametrize(("height", "width"), [(64, 48), (384, 512), (3072, 4096)])
 def test_the_ladder_goes_down(height: int, width: int, is_cuda: bool) -> None:
-    rungs = ladder(height, width, is_cuda=is_cuda)
+    scope = Scope("vgg19", height, width)
+    rungs = ladder(scope, is_cuda=is_cuda)
 
     # On a CPU, large pictures are quicker in tiles.
     assert (rungs[0] == Rung()) == (is_cuda or width < 1000)
@@ -31,18 +32,16 @@ def test_the_ladder_goes_down(height: int, width: int, is_cuda: bool) -> None:
         assert lower.history <= upper.history
         if upper.tile_px is not None and lower.tile_px is not None:
             assert lower.tile_px <= upper.tile_px
-    needed = [rung.bytes("vgg19", height, width) for rung in rungs]
+    needed = [rung.bytes(scope) for rung in rungs]
     assert needed[-1] == min(needed)
 
 
 def test_as_much_memory_is_used_as_there_is() -> None:
-    rungs = ladder(768, 1024)
-    needed = [rung.bytes("vgg19", 768, 1024) for rung in rungs]
+    scope = Scope("vgg19", 768, 1024)
+    rungs = ladder(scope)
+    needed = [rung.bytes(scope) for rung in rungs]
 
-    def needs(rung: Rung) -> int:
-        return rung.bytes("vgg19", 768, 1024)
-
-    found = [chosen(rungs, room, needs) for room in (10**12, *needed, 0)]
+    found = [chosen(rungs, room, scope) for room in (10**12, *needed, 0)]
 
     assert found[0] == 0
     assert found[-1] == len(rungs) - 1
@@ -67,10 +66,12 @@ def test_errors_of_memory_are_told_from_others() -> None:
 
 
 def test_a_style_that_is_seen_larger_needs_more() -> None:
-    usual = Rung().bytes("vgg19", 384, 512)
+    small, usual, large = (
+        Rung().bytes(Scope("vgg19", 384, 512, brush_size=size)) for size in (0.5, 1.0, 2.0)
+    )
 
-    assert Rung().bytes("vgg19", 384, 512, brush_size=0.5) == usual
-    assert Rung().bytes("vgg19", 384, 512, brush_size=2.0) > 1.5 * usual
+    assert small == usual
+    assert large > 1.5 * usual
 
 
 def test_an_unknown_precision_is_refused() -> None:
@@ -101,14 +102,12 @@ def tight() -> Painter:
 
 
 def test_without_a_limit_the_way_depends_on_the_painting_alone() -> None:
-    def needs(rung: Rung) -> int:
-        return rung.bytes("vgg19", 384, 512)
-
+    scope = Scope("vgg19", 384, 512)
     for is_strict in (False, True):
         budget = Budget(in_use(CPU) + 700_000_000, CPU, is_strict=is_strict)
-        before = budget.first(384, 512, needs)
+        before = budget.first(scope)
         held = torch.ones(100_000_000)
-        after = budget.first(384, 512, needs)
+        after = budget.first(scope)
         assert (after == before) is not is_strict
         del held
 

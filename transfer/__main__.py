@@ -78,10 +78,9 @@ def _run(options: argparse.Namespace) -> None:
     # Only now that the arguments are known to be good: importing torch takes seconds.
     from transfer.engine import Painter, Proof
     from transfer.images import read_image, read_mask
-    from transfer.memory import map_large_blocks
+    from transfer.memory import arrange_heap
 
-    if max_memory is not None:
-        map_large_blocks()
+    arrange_heap(is_limited=max_memory is not None)
     content = read_image(options.content)
     styles = [read_image(path) for path in options.styles]
     masks = [None if path == _EVERYWHERE else read_mask(path) for path in options.mask]

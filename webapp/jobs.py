@@ -15,7 +15,7 @@ from config import Config
 from transfer.engine import Painter, Proof
 from transfer.engine import Painting as Painted
 from transfer.errors import CheckpointUnusable, TransferError
-from transfer.memory import MAX_MEMORY_MIN, free_cache, map_large_blocks
+from transfer.memory import MAX_MEMORY_MIN, arrange_heap, free_cache
 from transfer.settings import Backbone, Rendition
 from webapp import attempts, footprint, leftovers, schedule, sources
 from webapp.attempts import Claim
@@ -64,8 +64,7 @@ def warm_up() -> Painter:
     if _engine is None:
         # Less than torch itself takes is not kept by painting otherwise; the limit still holds.
         limit = _config().max_memory_bytes
-        if limit:
-            map_large_blocks()
+        arrange_heap(is_limited=bool(limit))
         _engine = Painter(
             threads=_config().threads, max_memory=limit if limit >= MAX_MEMORY_MIN else None
         )

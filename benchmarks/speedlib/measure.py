@@ -29,7 +29,7 @@ from transfer.engine import Painter
 from transfer.errors import TransferError
 from transfer.images import read_image, to_tensor
 from transfer.ladder import Scope
-from transfer.memory import Budget, default_budget
+from transfer.memory import Budget, arrange_heap, default_budget
 from transfer.optimize import Differentiated
 from transfer.pyramid import plans
 from transfer.regions import regions
@@ -49,6 +49,7 @@ _EDGE = {"cpu": 2048, "cuda": 8192}
 
 def main(order: dict[str, Any]) -> dict[str, Any]:
     """What was measured, or the reason why it could not be."""
+    arrange_heap(is_limited=False)
     precision = Precision(order["precision"])
     painter = Painter(order["device"], order["threads"], precision=precision)
     if order["kind"] == "products":

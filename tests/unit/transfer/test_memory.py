@@ -184,10 +184,10 @@ from PIL import Image
 from transfer import Effort, Expert, Settings
 from transfer.engine import Painter
 from transfer.errors import MemoryExceeded
-from transfer.memory import map_large_blocks
+from transfer.memory import arrange_heap
 from transfer.settings import Backbone
 
-map_large_blocks()
+arrange_heap(is_limited=True)
 content, style, room = sys.argv[1:]
 painter = Painter("cpu", threads=1, max_memory=10**12)
 painter.backbone("compact")

@@ -27,6 +27,29 @@ _DTYPES = {code: dtype for dtype, code in _CODES.items()}
 
 
 @dataclass(frozen=True)
+class Standing:
+    """What a checkpoint keeps of the optimizer; the fields are those of `Checkpoint`."""
+
+    evaluations: int
+    image: Tensor
+    memory: Memory | None
+
+    @classmethod
+    def at(cls, found: Evaluated, done: int) -> "Standing":
+        """After an evaluation of a step.
+
+        Args:
+            found: where the optimizer stands.
+            done: evaluations of the step before its first.
+        """
+        evaluations = found.number + done
+        if _bytes_of(found.memory) > MEMORY_MAX_BYTES:
+            # Not the image at hand: one that overshot would cost evaluations to mend.
+            return cls(evaluations, found.best, None)
+        return cls(evaluations - 1, found.image, found.memory)
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """A point on the way of a painting: an image at hand, and what the optimizer knows there.
 
@@ -53,21 +76,6 @@ class Checkpoint:
     """Of the content, in that step; see `strength.Hold`."""
     memory: Memory | None = None
     """Of the optimizer, where it was not too large."""
-
-    @classmethod
-    def at(cls, found: Evaluated, done: int, **where: Any) -> "Checkpoint":
-        """After an evaluation of a step.
-
-        Args:
-            found: where the optimizer stands.
-            done: evaluations of the step before its first.
-            where: the other fields.
-        """
-        evaluations = found.number + done
-        if _bytes_of(found.memory) > MEMORY_MAX_BYTES:
-            # Not the image at hand: one that overshot would cost evaluations to mend.
-            return cls(evaluations=evaluations, image=found.best, **where)
-        return cls(evaluations=evaluations - 1, image=found.image, memory=found.memory, **where)
 
     def to_bytes(self) -> bytes:
         """As safetensors."""
@@ -141,7 +149,6 @@ def _tensors_of(memory: Memory) -> dict[str, Tensor]:
         tensors[f"memory.change.{place}"] = pair.change.values
     if memory.best is not None:
         tensors["memory.best"] = memory.best.image
-        tensors["memory.gradient"] = memory.best.gradient
     return tensors
 
 
@@ -165,7 +172,7 @@ def _memory(numbers: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Memory
         pairs.append(Pair(step, change, inverse, square))
     best = None
     if numbers["loss"] is not None:
-        best = Best(tensors["memory.best"], float(numbers["loss"]), tensors["memory.gradient"])
+        best = Best(tensors["memory.best"], float(numbers["loss"]))
     return Memory(tuple(pairs), float(numbers["first_step_rms"]), best)
 
 

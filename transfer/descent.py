@@ -58,7 +58,8 @@ def descended(
         RuntimeError, MemoryError: where memory runs out on the last rung.
     """
     step = goal.step
-    scope = Scope(step.backbone, step.height, step.width, image.shape[1], goal.settings.brush_size)
+    about = image.shape[1], goal.settings.brush_size, goal.backbone.is_halved
+    scope = Scope(step.backbone, step.height, step.width, *about)
     rungs = budget.rungs(scope)
     number = budget.first(scope)
     while True:

@@ -1,7 +1,7 @@
 """In how much memory a step of a painting can be computed, and what gives way when there is less.
 
 A painting goes down a ladder of rungs: the whole picture at once; tiles, of which traces are kept
-for the way back; fewer of these; ever fewer steps that L-BFGS remembers; smaller tiles. All rungs
+for the way back; ever fewer steps that L-BFGS remembers; fewer traces; smaller tiles. All rungs
 have the same gradient but for rounding, so the picture is the same to the eye. Free of torch:
 pages tell what a painting will take.
 """
@@ -24,8 +24,8 @@ and 94 MB at 1024 px."""
 _MARGIN_PX = 8
 """At most around a tile of the image, see `tiles.Leg.margin`."""
 
-# Bytes per pixel in compact, with gradients in single precision (in half it is a fifth less);
-# docs/engine.md says how they were measured.
+# Bytes per pixel in compact, with gradients in single precision; docs/engine.md says how they were
+# measured.
 _SEEN = 310
 """Of what is looked at together in one evaluation."""
 _TARGET = 0.7
@@ -34,6 +34,8 @@ _MAPS = 16
 """Of the picture: maps between the legs of a walk in tiles, and their gradients."""
 _TRACES = {0: 90, 2: 26, 3: 9}
 """Of the picture: traces from this stage on."""
+_HALVED = 0.8
+"""All of these with gradients in half precision, relative to that."""
 _KEPT = 9
 """Of the picture: the photo's features, for the content."""
 _WIDTH = {"compact": 1, "vgg19": 4, "vgg19-torchvision": 4}
@@ -41,19 +43,19 @@ _WIDTH = {"compact": 1, "vgg19": 4, "vgg19-torchvision": 4}
 _ANY_BYTES = 90_000_000
 """What the first evaluation takes at any size: workspaces of the convolutions, mostly."""
 
-_VECTORS = 7
-"""Images held at once: photo, image, best one and its gradient, the gradient before, the new one;
-and in half precision the oldest step and change, of which the last progress still knows."""
+_VECTORS = 6
+"""Images held at once: photo, image, the one before, the best, the gradient before, the new one."""
 _FLOAT_BYTES, _HALF_BYTES = 4, 2
 
 _WHOLE_PX = 768
 """Up to this long an edge, one go is quickest on a CPU. Beyond, blocks of memory are so large that
 the C library has the system clear each anew: at 2048 px an evaluation of compact took 1.24 us per
 pixel in one go, and 0.74 in tiles of 512 px."""
-_TILE_PX, _SMALL_PX, _SMALLEST_PX = 512, 256, 128
+_TILE_PX = {"compact": 512, "vgg19": 256, "vgg19-torchvision": 256}
+"""Smaller ones are slower; but larger ones of vgg19 are not quicker."""
+_SMALL_PX, _SMALLEST_PX = 256, 128
 _CUDA_TILES_PX = (2048, 1024)
-_HISTORIES = (6, 4, 3)
-_SHORTEST = 2
+_HISTORIES = (6, 4, 3, 2)
 _DEEP, _DEEPEST = 2, 3
 """The stages, from 0 on, from which traces are small for the time they save."""
 
@@ -69,6 +71,8 @@ class Scope:
     """Of the image."""
     brush_size: float = 1.0
     """A style may be seen larger than the picture."""
+    is_halved: bool = False
+    """Whether gradients are in half precision."""
 
     @property
     def pixels(self) -> int:
@@ -94,7 +98,8 @@ class Rung:
         if remembered < MEMORY_MAX_BYTES:
             remembered *= 2  # Once more, in a checkpoint.
         fixed = _VECTORS * _FLOAT_BYTES * values + remembered + _ANY_BYTES
-        return fixed + int(_WIDTH[scope.backbone] * self._compact_bytes(scope))
+        width = _WIDTH[scope.backbone] * (_HALVED if scope.is_halved else 1.0)
+        return fixed + int(width * self._compact_bytes(scope))
 
     def _compact_bytes(self, scope: Scope) -> float:
         """Those of the network, were it compact."""
@@ -113,24 +118,28 @@ def _seen_px(edge_px: int, tile_px: int) -> int:
 def ladder(scope: Scope, *, is_cuda: bool = False) -> tuple[Rung, ...]:
     """All rungs for a step, from the fastest to the smallest.
 
-    Traces save more time than a short history costs in quality: fewer evaluations are done the
-    larger a picture is. Tiles of 128 px cost more than any history.
+    Traces of all save a fifth of the time, for which the loss would fall by more than it rises with
+    the shortest history (docs/engine.md). Tiles of 128 px cost more than anything.
     """
     edge_px = max(scope.height, scope.width)
     rungs = [Rung()] if is_cuda or edge_px <= _WHOLE_PX else []
-    large = (*_CUDA_TILES_PX, _TILE_PX) if is_cuda else (_TILE_PX,)
-    rungs += [Rung(tile_px, traced_from=0) for tile_px in large if tile_px < edge_px]
-    least: int | None = None
-    traced_from: int | None = None
+    usual_px = _TILE_PX[scope.backbone]
+    large = (*_CUDA_TILES_PX, usual_px) if is_cuda else (usual_px,)
+    tiles_px = [tile_px for tile_px in large if tile_px < edge_px]
+    rungs += [Rung(tile_px, traced_from=0) for tile_px in tiles_px]
+    if tiles_px:
+        least = tiles_px[-1]
+        rungs += [Rung(least, history, 0) for history in _HISTORIES]
+        if least > _SMALL_PX:
+            rungs.append(Rung(least, _HISTORIES[-1], _DEEP))
     if edge_px > _SMALL_PX:
-        least, traced_from = _SMALL_PX, _DEEP
-        rungs.append(Rung(least, traced_from=traced_from))
-    rungs += [Rung(least, history, traced_from) for history in _HISTORIES]
-    if traced_from is not None:
-        rungs.append(Rung(least, _HISTORIES[-1], _DEEPEST))
-    rungs.append(Rung(least, _SHORTEST))
+        histories = _HISTORIES[-1:] if tiles_px else (HISTORY, *_HISTORIES)
+        rungs += [Rung(_SMALL_PX, history, _DEEP) for history in histories]
+        rungs += [Rung(_SMALL_PX, _HISTORIES[-1], stage) for stage in (_DEEPEST, None)]
+    else:
+        rungs += [Rung(None, history) for history in _HISTORIES]
     if edge_px > _SMALLEST_PX:
-        rungs.append(Rung(_SMALLEST_PX, _SHORTEST))
+        rungs.append(Rung(_SMALLEST_PX, _HISTORIES[-1]))
     return tuple(rungs)
 
 

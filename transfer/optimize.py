@@ -33,7 +33,6 @@ class Best(NamedTuple):
 
     image: Tensor
     loss: float
-    gradient: Tensor
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ def minimize(
     image = start.detach().contiguous()
     del start  # The caller may have no other use for it, and it is as large as the image.
     known = memory or Memory()
-    best = known.best or Best(image, math.inf, torch.zeros_like(image))
+    best = known.best or Best(image, math.inf)
     curvature = _Curvature(history, is_halved, known.pairs)
     first_step_rms = known.first_step_rms
     del memory, known
@@ -118,17 +117,19 @@ def minimize(
         curvature.learn(*about_pair)
         has_overshot = not loss <= _OVERSHOT * best.loss  # written so that NaN has, too
         if loss < best.loss:
-            best = Best(image, loss, gradient)
+            best = Best(image, loss)
         apart = None if best.image is image else best
         memory = Memory(curvature.pairs, first_step_rms, apart)
         on_evaluation(Evaluated(evaluation, loss, image, memory))
         if has_overshot:
             if best.loss == math.inf:
                 break  # There is no number to go back to.
-            image, gradient = best.image, best.gradient
+            # It is evaluated once more: its gradient would be kept for what hardly ever comes.
+            image = best.image
             curvature = _Curvature(history, is_halved)
             first_step_rms /= 4.0
-        elif not 0.0 < slope < math.inf:
+            continue
+        if not 0.0 < slope < math.inf:
             break
         if evaluation == evaluations:
             break

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from transfer import pyramid
 from transfer.animation import Recorder
-from transfer.checkpoints import Checkpoint
+from transfer.checkpoints import Checkpoint, Standing
 from transfer.images import fitted_size, resized, to_image
 from transfer.optimize import Evaluated
 from transfer.renditions import Canvas
@@ -91,6 +91,9 @@ class Ledger:
                     self._passed + evaluation,
                     lambda height, width: _shown(scene, found.best, height, width),
                 )
+            # All that is told of holds no more than this: pairs that the optimizer has forgotten
+            # since take 75 MB each at 4096 px.
+            image, standing = found.image, Standing.at(found, done)
             spent = self._spent + evaluation * step.evaluation_cost
             self._tell(
                 Progress(
@@ -100,10 +103,11 @@ class Ledger:
                     rendition=name,
                     long_edge_px=step.long_edge_px,
                     loss=found.loss,
-                    _render=lambda edge: _preview(scene, found.image, edge),
-                    standing=lambda: Checkpoint.at(
-                        found,
-                        done,
+                    _render=lambda edge: _preview(scene, image, edge),
+                    standing=lambda: Checkpoint(
+                        evaluations=standing.evaluations,
+                        image=standing.image,
+                        memory=standing.memory,
                         identity=self._identity,
                         rendition=rendition,
                         step=number,

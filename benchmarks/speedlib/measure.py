@@ -81,7 +81,7 @@ def _evaluation(painter: Painter, order: dict[str, Any]) -> dict[str, Any]:
     scene = canvas(Rendition.STYLED, photo, places, None, settings)
     # On the rung that a painting would take.
     budget = Budget(default_budget(height, width, painter.device), painter.device, is_strict=False)
-    scope = Scope(backbone.name, height, width)
+    scope = Scope(backbone.name, height, width, is_halved=backbone.is_halved)
     rung = budget.rungs(scope)[budget.first(scope)]
     tiles = rung.tile_px, rung.traced_from
     loss = objective(backbone, scene, height, width, settings, None, *tiles)

@@ -69,6 +69,11 @@ class VggBackbone:
             for layer, (kernel, _) in self._weights.items()
         }
 
+    @property
+    def is_halved(self) -> bool:
+        """Whether gradients are in half precision."""
+        return self._dtype_back.itemsize == 2
+
     def features(
         self, image: Tensor, layers: Collection[str], pooling: Pooling = Pooling.MAX
     ) -> dict[str, Tensor]:

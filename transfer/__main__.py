@@ -77,8 +77,8 @@ def _run(options: argparse.Namespace) -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     # Only now that the arguments are known to be good: importing torch takes seconds.
     from transfer.engine import Painter, Proof
+    from transfer.heap import arrange_heap
     from transfer.images import read_image, read_mask
-    from transfer.memory import arrange_heap
 
     arrange_heap(is_limited=max_memory is not None)
     content = read_image(options.content)

@@ -158,6 +158,7 @@ def _numbers_of(memory: Memory) -> dict[str, Any]:
     ]
     return {
         "first_step_rms": memory.first_step_rms,
+        "lows": memory.lows,
         "loss": None if memory.best is None else memory.best.loss,
         "pairs": [[float(scalar) for scalar in four] for four in scalars],
     }
@@ -173,7 +174,8 @@ def _memory(numbers: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Memory
     best = None
     if numbers["loss"] is not None:
         best = Best(tensors["memory.best"], float(numbers["loss"]))
-    return Memory(tuple(pairs), float(numbers["first_step_rms"]), best)
+    lows = tuple(float(low) for low in numbers.get("lows", ()))
+    return Memory(tuple(pairs), float(numbers["first_step_rms"]), best, lows)
 
 
 def identity_of(settings: Settings, plans: object, photo: Tensor, regions: Sequence[Region]) -> str:

@@ -172,6 +172,7 @@ class Commission:
         """One rendition as it is shown, painted from coarse to fine."""
         settings = self._settings
         size = steps[0].height, steps[0].width
+        is_patient = settings.expert.evaluations is not None or self._proof is not None
         begin, done, grip, memory = 0, 0, 1.0, None
         resumed = self._resumable.pop(rendition, None)
         if resumed is not None:
@@ -189,7 +190,7 @@ class Commission:
             if number >= begin:
                 hold = Hold.of(settings, step.backbone, step.long_edge_px, grip)
                 hears = partial(self._ledger.evaluated, scene, rendition, number, grip)
-                goal = Goal(backbone(step.backbone), scene, step, settings, hold)
+                goal = Goal(backbone(step.backbone), scene, step, settings, hold, is_patient)
                 image = descended(image, goal, hears, budget, done, memory)
                 done, memory, grip = 0, None, hold.grip
             self._ledger.finished(step)

@@ -10,16 +10,13 @@ from transfer.backbones.vgg import VggBackbone
 from transfer.gamut import shown
 from transfer.images import resized
 from transfer.ladder import Rung, Scope
-from transfer.memory import Budget, is_exhausted, soundly, trim_heap
+from transfer.memory import Budget, is_exhausted, soundly
 from transfer.optimize import Differentiated, Evaluated, Memory, minimize
 from transfer.pyramid import Step
 from transfer.renditions import Canvas
 from transfer.settings import Settings
 from transfer.strength import Hold
 from transfer.targets import objective
-
-_LARGE = 3_000_000
-"""Pixels, from which on evaluations take so long that what is trimmed may be mapped anew."""
 
 OnEvaluation = Callable[[Evaluated], None]
 
@@ -34,6 +31,8 @@ class Goal:
     settings: Settings
     hold: Hold
     """Of the content."""
+    is_patient: bool = False
+    """Whether to do all evaluations even if the loss comes to rest: somebody asked for them."""
 
 
 def descended(
@@ -83,22 +82,18 @@ def _minimized(image: Tensor, rung: Rung, goal: Goal, way: "_Way", memory: Memor
     left = goal.step.evaluations - way.done
     about = goal.backbone, goal.scene, *size, goal.settings, goal.hold
     loss: Differentiated = objective(*about, rung.tile_px, rung.traced_from)
-    if image.device.type == "cpu" and size[0] * size[1] >= _LARGE:
-        loss = _trimmed(loss)
     image = resized(image, *size)
-    found = minimize(image, loss, left, way.went, rung.history, is_halved=True, memory=memory)
+    found = minimize(
+        image,
+        loss,
+        left,
+        way.went,
+        rung.history,
+        is_halved=True,
+        is_patient=goal.is_patient,
+        memory=memory,
+    )
     return shown(found)
-
-
-def _trimmed(loss: Differentiated) -> Differentiated:
-    """Without the holes that tiles leave in the heap: an eighth of a gigabyte and more."""
-
-    def found(image: Tensor) -> tuple[Tensor, Tensor]:
-        value_and_gradient = loss(image)
-        trim_heap()
-        return value_and_gradient
-
-    return found
 
 
 class _Way:

@@ -144,8 +144,8 @@ def ladder(scope: Scope, *, is_cuda: bool = False) -> tuple[Rung, ...]:
 
 
 def usual_bytes(height: int, width: int) -> int:
-    """What a process may take on a CPU if nobody says: 1.1 GB and 110 bytes a pixel."""
-    return 1_100_000_000 + 110 * height * width
+    """What a process may take on a CPU if nobody says: 1.11 GB and 110 bytes a pixel."""
+    return 1_110_000_000 + 110 * height * width
 
 
 def chosen(rungs: Sequence[Rung], room: int, scope: Scope) -> int:

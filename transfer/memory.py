@@ -1,17 +1,16 @@
 """How much memory a painting may take, how much there is, and what happens where it runs out."""
 
-import ctypes
 import gc
 import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 
+from transfer.heap import trim_heap
 from transfer.ladder import LIBRARIES, Rung, Scope, chosen, ladder, usual_bytes
 
 T = TypeVar("T")
@@ -94,37 +93,6 @@ def free_cache(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.empty_cache()
     trim_heap()
-
-
-def trim_heap() -> None:
-    """Give the holes in the heap back to the system."""
-    with suppress(OSError, TypeError, AttributeError):  # Only glibc has it.
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-def arrange_heap(*, is_limited: bool) -> None:
-    """How glibc is to treat large blocks of memory from now on; elsewhere nothing happens.
-
-    Left alone, it gives the end of its heap back to the system after each evaluation, and has it
-    cleared again in the next, at a microsecond for 4 kB: evaluations of compact took 1.1 times as
-    long at 512 px, and up to 1.3 times at 1024 and 2048 px. So it keeps what is freed; a larger
-    peak was not seen.
-
-    Args:
-        is_limited: whether the process has a limit of memory. Against that, holes in the heap count
-            for good, so every block of a megabyte or more is mapped apart, and given back as soon
-            as it is freed, which takes time. From the process's beginning: what is mapped cannot
-            use holes that are there already.
-    """
-    mapped_from, kept = (1 << 20, 1 << 17) if is_limited else (1 << 25, 1 << 28)
-    with suppress(OSError, TypeError, AttributeError):
-        libc = ctypes.CDLL(None)
-        libc.mallopt(_M_MMAP_THRESHOLD, mapped_from)
-        libc.mallopt(_M_TRIM_THRESHOLD, kept)
-
-
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-"""From malloc.h."""
 
 
 class Budget:

@@ -24,6 +24,12 @@ FIRST_STEP_RMS = 0.01
 MAX_STEP_RMS = 0.15
 """No step changes the image more than this: part of what a line search would do."""
 
+PATIENCE = 20
+_LEAST = 0.01
+"""A loss that falls by less than this share of it in `PATIENCE` evaluations has come to rest.
+Pictures as people paint them do not come so far on any scale (by 2 to 5 % in the last 20 of 120
+evaluations of the coarsest); flat ones do within a few."""
+
 _OVERSHOT = 4.0
 """A loss this many times the best so far means that a step went wrong."""
 
@@ -44,6 +50,8 @@ class Memory:
     first_step_rms: float = FIRST_STEP_RMS
     best: Best | None = None
     """None if it is the image itself."""
+    lows: tuple[float, ...] = ()
+    """The lowest losses before this evaluation, at most `PATIENCE` of them, the latest last."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,7 @@ def minimize(
     history: int = HISTORY,
     *,
     is_halved: bool = False,
+    is_patient: bool = False,
     memory: Memory | None = None,
 ) -> Tensor:
     """The best of the images met on the way down from ``start``.
@@ -96,10 +105,12 @@ def minimize(
     Args:
         start: any shape; not changed.
         objective: what is to become small.
-        evaluations: calls of the objective; fewer if its gradient vanishes.
+        evaluations: calls of the objective; fewer if its gradient vanishes or its loss comes to
+            rest.
         on_evaluation: called after each evaluation; what it raises passes through.
         history: steps remembered.
         is_halved: remember them in half precision, in half the room.
+        is_patient: go on even if the loss has come to rest.
         memory: of an `Evaluated` whose image is ``start``: after one evaluation, which repeats
             that one, it goes on as if it had not stopped.
     """
@@ -109,6 +120,7 @@ def minimize(
     best = known.best or Best(image, math.inf)
     curvature = _Curvature(history, is_halved, known.pairs)
     first_step_rms = known.first_step_rms
+    lows = deque(known.lows, PATIENCE + 1)
     del memory, known
     for evaluation in range(1, evaluations + 1):
         value, gradient = objective(image)
@@ -119,7 +131,8 @@ def minimize(
         if loss < best.loss:
             best = Best(image, loss)
         apart = None if best.image is image else best
-        memory = Memory(curvature.pairs, first_step_rms, apart)
+        memory = Memory(curvature.pairs, first_step_rms, apart, tuple(lows)[-PATIENCE:])
+        lows.append(best.loss)
         on_evaluation(Evaluated(evaluation, loss, image, memory))
         if has_overshot:
             if best.loss == math.inf:
@@ -131,7 +144,8 @@ def minimize(
             continue
         if not 0.0 < slope < math.inf:
             break
-        if evaluation == evaluations:
+        is_at_rest = len(lows) > PATIENCE and lows[-1] > (1.0 - _LEAST) * lows[0]
+        if evaluation == evaluations or (is_at_rest and not is_patient):
             break
         step = curvature.times_inverse(gradient).neg_()
         _limit(step, MAX_STEP_RMS if curvature.is_known else first_step_rms, curvature.is_known)

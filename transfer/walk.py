@@ -15,6 +15,7 @@ from torch import Tensor
 from transfer.backbones.trace import Trace
 from transfer.backbones.vgg import VggBackbone
 from transfer.gamut import shown
+from transfer.heap import trim_heap
 from transfer.settings import Pooling
 from transfer.tiles import Leg, Tile, cut, halvings, legs
 
@@ -27,6 +28,10 @@ Pull = Callable[[str, Tensor, slice, slice], Tensor | None]
 Back = Callable[[Pull], Tensor]
 """The gradient with respect to the picture, shape (1, C, H, W), from those of its layers. To be
 called once: what is remembered for it is given back on the way."""
+
+
+_LARGE = 3_000_000
+"""Pixels, from which on a walk takes so long that what is trimmed may be mapped anew."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ class Walk:
         self._backbone = backbone
         self._pooling = pooling
         self._layers = layers
+        self._is_large = backbone.device.type == "cpu" and height * width >= _LARGE
         self.is_whole = tile_px >= max(height, width)
         self._traced_from = 0 if self.is_whole else traced_from
         self.legs = legs(layers, is_whole=self.is_whole)
@@ -96,6 +102,7 @@ class Walk:
             # A map is of no use any more where traces were left.
             begins.append(_Begin(leg, source.shape, source if traces is None else traces))
             source = behind
+        self._trim()
         return partial(self._back, begins)
 
     @torch.no_grad()
@@ -155,14 +162,24 @@ class Walk:
                 mine = trace.backward(partial(_pulled, leg, tile, pull), behind)
                 _add(mine, _window(gradient, tile))
             upstream = gradient
+            self._trim()
         assert upstream is not None  # noqa: S101 - there is at least one leg
         return upstream
 
+    def _trim(self) -> None:
+        """Without the holes that tiles leave in the heap: an eighth of a gigabyte and more."""
+        if self._is_large:
+            trim_heap()
+
     def _room(self, shape: torch.Size) -> Tensor:
         """For the gradient of a map or a picture."""
-        is_picture = shape[1] <= 3
-        layout = torch.contiguous_format if is_picture else torch.channels_last
-        return torch.empty(shape, device=self._backbone.device, memory_format=layout).zero_()
+        device = self._backbone.device
+        if shape[1] <= 3:
+            return torch.zeros(shape, device=device)
+        # In the precision in which gradients come: but for a few positions between tiles, each
+        # comes from one tile.
+        dtype, layout = self._backbone.dtype_back, torch.channels_last
+        return torch.empty(shape, dtype=dtype, device=device, memory_format=layout).zero_()
 
     def _run(
         self,
@@ -228,7 +245,12 @@ def _embedded(upstream: Tensor, leg: Leg, tile: Tile) -> Tensor:
     """The gradient behind a window, of which the tile answers for a part."""
     height, width = ((seen.stop - seen.start) >> leg.poolings for seen in tile.window)
     shape = 1, upstream.shape[1], height, width
-    found = torch.empty(shape, device=upstream.device, memory_format=torch.channels_last).zero_()
+    found = torch.empty(
+        shape,
+        dtype=upstream.dtype,
+        device=upstream.device,
+        memory_format=torch.channels_last,
+    ).zero_()
     rows, columns = tile.in_window(leg.poolings)
     found[:, :, rows, columns] = upstream[:, :, *tile.positions(leg.poolings)]
     return found

@@ -15,7 +15,8 @@ from config import Config
 from transfer.engine import Painter, Proof
 from transfer.engine import Painting as Painted
 from transfer.errors import CheckpointUnusable, TransferError
-from transfer.memory import MAX_MEMORY_MIN, arrange_heap, free_cache
+from transfer.heap import arrange_heap
+from transfer.memory import MAX_MEMORY_MIN, free_cache
 from transfer.settings import Backbone, Rendition
 from webapp import attempts, footprint, leftovers, schedule, sources
 from webapp.attempts import Claim

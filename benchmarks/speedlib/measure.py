@@ -27,9 +27,10 @@ from benchmarks.speedlib.memory import free_bytes
 from benchmarks.speedlib.rows import Whole
 from transfer.engine import Painter
 from transfer.errors import TransferError
+from transfer.heap import arrange_heap
 from transfer.images import read_image, to_tensor
 from transfer.ladder import Scope
-from transfer.memory import Budget, arrange_heap, default_budget
+from transfer.memory import Budget, default_budget
 from transfer.optimize import Differentiated
 from transfer.pyramid import plans
 from transfer.regions import regions

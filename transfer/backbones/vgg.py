@@ -59,20 +59,21 @@ class VggBackbone:
     ) -> None:
         self.name = name
         self.device = device
-        self._dtype_back = dtype_back(device, precision)
+        self.dtype_back = dtype_back(device, precision)
+        """Of gradients."""
         self._weights = {
             layer: (_laid_out(kernel.to(device, torch.float32)), bias.to(device, torch.float32))
             for layer, (kernel, bias) in _folded(weights).items()
         }
         self._weights_back = {
-            layer: _laid_out(turned(kernel).to(self._dtype_back))
+            layer: _laid_out(turned(kernel).to(self.dtype_back))
             for layer, (kernel, _) in self._weights.items()
         }
 
     @property
     def is_halved(self) -> bool:
         """Whether gradients are in half precision."""
-        return self._dtype_back.itemsize == 2
+        return self.dtype_back.itemsize == 2
 
     def features(
         self, image: Tensor, layers: Collection[str], pooling: Pooling = Pooling.MAX
@@ -147,7 +148,7 @@ class VggBackbone:
 
     def trace(self, layers: Collection[str], *, is_packed: bool = False) -> Trace:
         """For `run`, if the gradient of something that these layers tell is wanted."""
-        return Trace(self._weights_back, layers, self._dtype_back, is_packed=is_packed)
+        return Trace(self._weights_back, layers, self.dtype_back, is_packed=is_packed)
 
     def _convolved(self, activations: Tensor, convolution: str) -> Tensor:
         kernel, bias = self._weights[convolution]

@@ -126,12 +126,13 @@ def test_what_the_optimizer_knows_survives_too(is_best: bool) -> None:
         for _ in range(2)
     )
     best = None if is_best else Best(image + 1, 0.1)
-    stored = Checkpoint("id", 0, 0, 1, image, {}, memory=Memory(pairs, 0.1, best))
+    stored = Checkpoint("id", 0, 0, 1, image, {}, memory=Memory(pairs, 0.1, best, (3.5, 1.0 / 3.0)))
 
     read = Checkpoint.from_bytes(stored.to_bytes(), "id").memory
 
     assert read is not None
     assert read.first_step_rms == 0.1
+    assert read.lows == (3.5, 1.0 / 3.0)
     assert len(read.pairs) == 2
     for pair, same in zip(pairs, read.pairs, strict=True):
         for vector, other in ((pair.step, same.step), (pair.change, same.change)):

@@ -184,7 +184,7 @@ from PIL import Image
 from transfer import Effort, Expert, Settings
 from transfer.engine import Painter
 from transfer.errors import MemoryExceeded
-from transfer.memory import arrange_heap
+from transfer.heap import arrange_heap
 from transfer.settings import Backbone
 
 arrange_heap(is_limited=True)

@@ -1,4 +1,5 @@
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -6,7 +7,7 @@ from torch import Tensor
 
 from tests.unit.transfer.waits import Waits
 from transfer import history, optimize
-from transfer.optimize import Evaluated, differentiated, minimize
+from transfer.optimize import PATIENCE, Evaluated, differentiated, minimize
 
 
 def quadratic(condition: float) -> tuple[Tensor, Tensor]:
@@ -108,6 +109,53 @@ def test_stops_where_the_gradient_vanishes() -> None:
     assert torch.equal(found, torch.zeros(3))
 
 
+def far_above_zero(image: Tensor) -> Tensor:
+    """What is left of it cannot be made small: after a few evaluations it hardly falls."""
+    return 10.0 + image.pow(4).sum()
+
+
+def test_stops_where_the_loss_has_come_to_rest() -> None:
+    losses: list[float] = []
+    start = torch.linspace(-1, 1, 30)
+
+    def hear(found: Evaluated) -> None:
+        losses.append(found.loss)
+
+    minimize(start, differentiated(far_above_zero), 100, hear)
+
+    assert PATIENCE < len(losses) < 2 * PATIENCE
+    lows = [min(losses[: number + 1]) for number in range(len(losses))]
+    assert lows[-1] > 0.99 * lows[-1 - PATIENCE]
+    assert lows[-2] <= 0.99 * lows[-2 - PATIENCE]
+
+
+def test_goes_on_where_somebody_asks_for_it() -> None:
+    calls: list[int] = []
+
+    minimize(
+        torch.linspace(-1, 1, 30),
+        differentiated(far_above_zero),
+        40,
+        lambda found: calls.append(found.number),
+        is_patient=True,
+    )
+
+    assert len(calls) == 40
+
+
+@pytest.mark.parametrize("stop", [1, 5, PATIENCE + 1])
+def test_comes_to_rest_where_it_would_have_without_a_stop(stop: int) -> None:
+    seen: list[Evaluated] = []
+    loss, start = differentiated(far_above_zero), torch.linspace(-1, 1, 30)
+    minimize(start, loss, 100, seen.append)
+    whole = len(seen)
+    at = seen[stop - 1]
+
+    minimize(at.image, loss, 101 - stop, seen.append, memory=at.memory)
+
+    assert len(seen) - whole == whole - stop + 1
+
+
 def test_what_the_callback_raises_passes_through() -> None:
     def stop(*_: object) -> None:
         raise KeyError("stop")
@@ -145,12 +193,11 @@ def test_goes_on_as_if_it_had_not_stopped(
 
     seen: list[Evaluated] = []
     start = torch.linspace(-2, 2, 30)
-    whole = minimize(start, bumps, 40, seen.append, 6, is_halved=is_halved)
+    how = partial(minimize, history=6, is_halved=is_halved, is_patient=True)
+    whole = how(start, bumps, 40, seen.append)
     at = seen[stop - 1]
 
-    found = minimize(
-        at.image, bumps, 41 - stop, seen.append, 6, is_halved=is_halved, memory=at.memory
-    )
+    found = how(at.image, bumps, 41 - stop, seen.append, memory=at.memory)
 
     assert any(one.memory.best is not None for one in seen)
     assert torch.equal(found, whole)

@@ -161,12 +161,16 @@ async function upload(role, files) {
 
 for (const [id, role] of [["content_file", "content"], ["style_files", "style"]]) {
   const input = document.getElementById(id);
-  input.addEventListener("change", async () => {
+  const uploadChosen = async () => {
     // Taken before the field is emptied: what went up must not be sent a second time.
     const files = [...input.files];
+    if (!files.length) return;
     input.value = "";
     await upload(role, files);
-  });
+  };
+  input.addEventListener("change", uploadChosen);
+  // On a slow line somebody may have chosen before this script was there.
+  uploadChosen();
 }
 
 for (const zone of form.querySelectorAll("[data-drop]")) {

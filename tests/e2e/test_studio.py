@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.e2e.conftest import OpenPage
 from tests.e2e.navigators import StudioPage
@@ -38,6 +38,21 @@ def test_refused_upload(owner: Person, open_page: OpenPage, tmp_path: Path) -> N
         studio.choose_photo_file(cut_off)
         expect(studio.alert("Photo").filter(visible=True)).to_contain_text("damaged")
         expect(studio.on_easel("content")).to_have_attribute("alt", "Rocket at dusk")
+
+
+def test_choice_before_the_script(owner: Person, open_page: OpenPage, tmp_path: Path) -> None:
+    hill = tmp_path / "hill.png"
+    hill.write_bytes(encoded(photo(200, 150)))
+    held: list[Route] = []
+    page = open_page(owner)
+    page.route("**/studio.js*", lambda route: held.append(route))
+    with page.expect_request("**/studio.js*"):
+        page.goto("/studio", wait_until="commit")
+    studio = StudioPage(page)
+    studio.choose_photo_file(hill)
+    expect(studio.on_easel("content")).to_have_count(0)
+    held[0].continue_()
+    expect(studio.on_easel("content")).to_have_attribute("alt", "hill")
 
 
 def test_refused_style_beside_a_good_one(

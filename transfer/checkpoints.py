@@ -27,29 +27,6 @@ _DTYPES = {code: dtype for dtype, code in _CODES.items()}
 
 
 @dataclass(frozen=True)
-class Standing:
-    """What a checkpoint keeps of the optimizer; the fields are those of `Checkpoint`."""
-
-    evaluations: int
-    image: Tensor
-    memory: Memory | None
-
-    @classmethod
-    def at(cls, found: Evaluated, done: int) -> "Standing":
-        """After an evaluation of a step.
-
-        Args:
-            found: where the optimizer stands.
-            done: evaluations of the step before its first.
-        """
-        evaluations = found.number + done
-        if _bytes_of(found.memory) > MEMORY_MAX_BYTES:
-            # Not the image at hand: one that overshot would cost evaluations to mend.
-            return cls(evaluations, found.best, None)
-        return cls(evaluations - 1, found.image, found.memory)
-
-
-@dataclass(frozen=True)
 class Checkpoint:
     """A point on the way of a painting: an image at hand, and what the optimizer knows there.
 
@@ -76,6 +53,21 @@ class Checkpoint:
     """Of the content, in that step; see `strength.Hold`."""
     memory: Memory | None = None
     """Of the optimizer, where it was not too large."""
+
+    @classmethod
+    def at(cls, found: Evaluated, done: int, **place: Any) -> "Checkpoint":
+        """After an evaluation of a step.
+
+        Args:
+            found: where the optimizer stands; of this no more is held than the checkpoint keeps.
+            done: evaluations of the step before its first.
+            place: the other fields.
+        """
+        evaluations = found.number + done
+        if _bytes_of(found.memory) > MEMORY_MAX_BYTES:
+            # Not the image at hand: one that overshot would cost evaluations to mend.
+            return cls(evaluations=evaluations, image=found.best, **place)
+        return cls(evaluations=evaluations - 1, image=found.image, memory=found.memory, **place)
 
     def to_bytes(self) -> bytes:
         """As safetensors."""

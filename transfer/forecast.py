@@ -175,7 +175,9 @@ def work(
 
 
 def _needed(step: pyramid.Step, brush_size: float) -> float:
-    """Bytes that a step takes beyond the process."""
+    """Bytes that a step takes beyond the process, with gradients in single precision: whether the
+    device has units for half is in its prices.
+    """
     scope = Scope(step.backbone, step.height, step.width, brush_size=brush_size)
     rungs = ladder(scope)
     return rungs[chosen(rungs, usual_bytes(step.height, step.width) - LIBRARIES, scope)].bytes(

@@ -51,8 +51,8 @@ _WHOLE_PX = 768
 """Up to this long an edge, one go is quickest on a CPU. Beyond, blocks of memory are so large that
 the C library has the system clear each anew: at 2048 px an evaluation of compact took 1.24 us per
 pixel in one go, and 0.74 in tiles of 512 px."""
-_TILE_PX = {"compact": 512, "vgg19": 256, "vgg19-torchvision": 256}
-"""Smaller ones are slower; but larger ones of vgg19 are not quicker."""
+_TILE_PX = {1: 512, 4: 256}
+"""By `_WIDTH`. Smaller ones are slower; but larger ones of vgg19 are not quicker."""
 _SMALL_PX, _SMALLEST_PX = 256, 128
 _CUDA_TILES_PX = (2048, 1024)
 _HISTORIES = (6, 4, 3, 2)
@@ -123,7 +123,7 @@ def ladder(scope: Scope, *, is_cuda: bool = False) -> tuple[Rung, ...]:
     """
     edge_px = max(scope.height, scope.width)
     rungs = [Rung()] if is_cuda or edge_px <= _WHOLE_PX else []
-    usual_px = _TILE_PX[scope.backbone]
+    usual_px = _TILE_PX[_WIDTH[scope.backbone]]
     large = (*_CUDA_TILES_PX, usual_px) if is_cuda else (usual_px,)
     tiles_px = [tile_px for tile_px in large if tile_px < edge_px]
     rungs += [Rung(tile_px, traced_from=0) for tile_px in tiles_px]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from transfer import pyramid
 from transfer.animation import Recorder
-from transfer.checkpoints import Checkpoint, Standing
+from transfer.checkpoints import Checkpoint
 from transfer.images import fitted_size, resized, to_image
 from transfer.optimize import Evaluated
 from transfer.renditions import Canvas
@@ -28,7 +28,7 @@ class Progress:
     """Size of the image at the moment: coarse to fine."""
     loss: float
     _render: Callable[[int], Image.Image] = field(repr=False, compare=False)
-    standing: Callable[[], Checkpoint] = field(repr=False, compare=False)
+    standing: Checkpoint = field(repr=False, compare=False)
     """Where the painting stands, for `checkpoint`."""
 
     def preview(self, long_edge_px: int) -> Image.Image:
@@ -37,7 +37,7 @@ class Progress:
 
     def checkpoint(self) -> bytes:
         """What `paint` needs to go on from here, in this process or another."""
-        return self.standing().to_bytes()
+        return self.standing.to_bytes()
 
 
 OnProgress = Callable[[Progress], None]
@@ -91,9 +91,19 @@ class Ledger:
                     self._passed + evaluation,
                     lambda height, width: _shown(scene, found.best, height, width),
                 )
-            # All that is told of holds no more than this: pairs that the optimizer has forgotten
-            # since take 75 MB each at 4096 px.
-            image, standing = found.image, Standing.at(found, done)
+            # Held until the next one comes; `found` is not: pairs that are forgotten by then take
+            # 75 MB each at 4096 px.
+            image = found.image
+            standing = Checkpoint.at(
+                found,
+                done,
+                identity=self._identity,
+                rendition=rendition,
+                step=number,
+                finished=dict(self._renditions),
+                frames={} if self._recorder is None else self._recorder.frames,
+                grip=grip,
+            )
             spent = self._spent + evaluation * step.evaluation_cost
             self._tell(
                 Progress(
@@ -104,17 +114,7 @@ class Ledger:
                     long_edge_px=step.long_edge_px,
                     loss=found.loss,
                     _render=lambda edge: _preview(scene, image, edge),
-                    standing=lambda: Checkpoint(
-                        evaluations=standing.evaluations,
-                        image=standing.image,
-                        memory=standing.memory,
-                        identity=self._identity,
-                        rendition=rendition,
-                        step=number,
-                        finished=dict(self._renditions),
-                        frames={} if self._recorder is None else self._recorder.frames,
-                        grip=grip,
-                    ),
+                    standing=standing,
                 )
             )
 
@@ -122,7 +122,7 @@ class Ledger:
 
     def standing(self) -> Checkpoint | None:
         """After the last evaluation; None if there was none yet."""
-        return None if self._last is None else self._last.standing()
+        return None if self._last is None else self._last.standing
 
     def finished(self, step: pyramid.Step) -> None:
         """Count the step as a whole, even if it converged early."""

@@ -5,7 +5,7 @@ follows, the map is put together whole, and cut anew. It is small by then, and t
 positions around themselves instead of the receptive field of the deepest layer.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -178,8 +178,7 @@ class Walk:
             return torch.zeros(shape, device=device)
         # In the precision in which gradients come: but for a few positions between tiles, each
         # comes from one tile.
-        dtype, layout = self._backbone.dtype_back, torch.channels_last
-        return torch.empty(shape, dtype=dtype, device=device, memory_format=layout).zero_()
+        return _map(shape, self._backbone.dtype_back, device).zero_()
 
     def _run(
         self,
@@ -245,12 +244,7 @@ def _embedded(upstream: Tensor, leg: Leg, tile: Tile) -> Tensor:
     """The gradient behind a window, of which the tile answers for a part."""
     height, width = ((seen.stop - seen.start) >> leg.poolings for seen in tile.window)
     shape = 1, upstream.shape[1], height, width
-    found = torch.empty(
-        shape,
-        dtype=upstream.dtype,
-        device=upstream.device,
-        memory_format=torch.channels_last,
-    ).zero_()
+    found = _map(shape, upstream.dtype, upstream.device).zero_()
     rows, columns = tile.in_window(leg.poolings)
     found[:, :, rows, columns] = upstream[:, :, *tile.positions(leg.poolings)]
     return found
@@ -262,11 +256,11 @@ def _window(source: Tensor, tile: Tile) -> Tensor:
 
 
 def _room_behind(leg: Leg, source: Tensor, part: Tensor) -> Tensor:
-    """For the map that a part is of, laid out as convolutions want it."""
+    """For the map that a part is of."""
     height, width = (edge >> leg.poolings for edge in source.shape[2:])
-    return torch.empty(
-        (1, part.shape[1], height, width),
-        dtype=part.dtype,
-        device=part.device,
-        memory_format=torch.channels_last,
-    )
+    return _map((1, part.shape[1], height, width), part.dtype, part.device)
+
+
+def _map(shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Room for a map, laid out as convolutions want it."""
+    return torch.empty(shape, dtype=dtype, device=device, memory_format=torch.channels_last)

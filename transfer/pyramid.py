@@ -15,7 +15,7 @@ _COARSEST_SHORT_EDGE_PX = 32
 # Evaluations from the coarsest scale on; the last number holds for every larger scale.
 _PAINTING = {
     (Effort.DRAFT, "compact"): (120, 80, 50, 20),
-    (Effort.STANDARD, "compact"): (100, 60, 25, 20),
+    (Effort.STANDARD, "compact"): (100, 60, 25, 20, 30),
     (Effort.FINE, "compact"): (250, 150, 100, 50),
     (Effort.DRAFT, "vgg19"): (60, 40, 12, 6),
     (Effort.STANDARD, "vgg19"): (80, 50, 20, 8),
@@ -23,8 +23,10 @@ _PAINTING = {
 }
 # The same network with other weights.
 _PAINTING |= {(effort, "vgg19-torchvision"): _PAINTING[effort, "vgg19"] for effort in Effort}
-_FINISHING = (12, 12, 10, 4)
-"""Evaluations of vgg19 after compact has painted, by number of scales - 1."""
+_FINISHING = (12, 12, 10, 4, 0)
+"""Evaluations of vgg19 after compact has painted, by number of scales - 1. At the fifth, 2048 px,
+four took half of the time of a painting and came less close to the style than ten more of compact,
+which take a tenth of it; docs/engine.md has the figures."""
 
 _MORE = 24
 """Evaluations that are worth asking for once more."""
@@ -127,7 +129,10 @@ def _as_effort_says(settings: Settings, height: int, width: int) -> tuple[Step, 
         # vgg19 finishes at the size that the table was tuned at: at larger ones each evaluation
         # costs four times as much, and what it mends there was painted at this one.
         for scale in range(min(2, len(sizes) - 1), len(sizes)):
-            step = Step("vgg19", *sizes[scale], _at(_FINISHING, scale))
+            evaluations = _at(_FINISHING, scale)
+            if not evaluations:
+                break
+            step = Step("vgg19", *sizes[scale], evaluations)
             after = max(i for i, s in enumerate(steps) if (s.height, s.width) == sizes[scale])
             steps.insert(after + 1, step)
     return tuple(steps)

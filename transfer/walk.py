@@ -15,6 +15,7 @@ from torch import Tensor
 from transfer.backbones.trace import Trace
 from transfer.backbones.vgg import VggBackbone
 from transfer.gamut import shown
+from transfer.halves import halved, restored
 from transfer.heap import trim_heap
 from transfer.settings import Pooling
 from transfer.tiles import Leg, Tile, cut, halvings, legs
@@ -74,6 +75,8 @@ class Walk:
         self._layers = layers
         self._is_large = backbone.device.type == "cpu" and height * width >= _LARGE
         self.is_whole = tile_px >= max(height, width)
+        self.keeps_halves = backbone.is_halved and not self.is_whole
+        """Whether activations are kept in half precision: only where gradients are, too."""
         self._traced_from = 0 if self.is_whole else traced_from
         self.legs = legs(layers, is_whole=self.is_whole)
         self._tiles = {
@@ -139,10 +142,13 @@ class Walk:
                 traces.append(trace)
             found = self._run(leg, tile, source, visit, trace)
             if found is not None:
+                mine = found[:, :, *tile.in_window(leg.poolings)]
+                if self.keeps_halves:
+                    mine = halved(mine)
                 if whole is None:
-                    whole = _room_behind(leg, source, found)
+                    whole = _room_behind(leg, source, mine)
                 rows, columns = tile.positions(leg.poolings)
-                whole[:, :, rows, columns] = found[:, :, *tile.in_window(leg.poolings)]
+                whole[:, :, rows, columns] = mine
         return whole
 
     @torch.no_grad()
@@ -193,6 +199,8 @@ class Walk:
         window = _window(source, tile)
         if leg.first == 0:
             window = shown(window).expand(-1, 3, -1, -1)
+        elif self.keeps_halves:
+            window = restored(window)
 
         def see(layer: str, features: Tensor) -> None:
             poolings = halvings(layer) - leg.first

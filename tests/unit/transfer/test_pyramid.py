@@ -31,6 +31,13 @@ def test_larger_sizes_go_on_from_512_px_with_fewer_evaluations() -> None:
     assert steps[5][2] < 10
 
 
+def test_beyond_1024_px_compact_paints_alone() -> None:
+    steps = sizes_and_evaluations(Settings(long_edge_px=4096), 4096)
+
+    assert steps[:6] == sizes_and_evaluations(Settings(long_edge_px=1024), 1024)
+    assert [(name, edge) for name, edge, _ in steps[6:]] == [("compact", 2048), ("compact", 4096)]
+
+
 @pytest.mark.parametrize("effort", Effort)
 @pytest.mark.parametrize("backbone", [one for one in Backbone if one is not Backbone.AUTO])
 def test_a_named_backbone_paints_alone(effort: Effort, backbone: Backbone) -> None:

@@ -175,14 +175,14 @@ def work(
 
 
 def _needed(step: pyramid.Step, brush_size: float) -> float:
-    """Bytes that a step takes beyond the process, with gradients in single precision: whether the
-    device has units for half is in its prices.
+    """Bytes that a step takes beyond the process.
+
+    With gradients in half precision: that other devices take more is in their prices.
     """
-    scope = Scope(step.backbone, step.height, step.width, brush_size=brush_size)
+    scope = Scope(step.backbone, step.height, step.width, 3, brush_size, is_halved=True)
     rungs = ladder(scope)
-    return rungs[chosen(rungs, usual_bytes(step.height, step.width) - LIBRARIES, scope)].bytes(
-        scope
-    )
+    room = usual_bytes(step.height, step.width) - LIBRARIES
+    return rungs[chosen(rungs, room, scope)].bytes(scope)
 
 
 def forecast(

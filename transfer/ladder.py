@@ -34,10 +34,12 @@ _MAPS = 16
 """Of the picture: maps between the legs of a walk in tiles, and their gradients."""
 _TRACES = {0: 90, 2: 26, 3: 9}
 """Of the picture: traces from this stage on."""
-_HALVED = 0.8
-"""All of these with gradients in half precision, relative to that."""
 _KEPT = 9
 """Of the picture: the photo's features, for the content."""
+_HALVED = 0.8
+_HALVED_MAPS = 0.56
+"""With gradients in half precision, relative to that: of what is looked at together and its traces,
+and of maps and the photo's features, which are then kept in half precision, too."""
 _WIDTH = {"compact": 1, "vgg19": 4, "vgg19-torchvision": 4}
 """How many times as many channels as compact a network has, and so as many bytes."""
 _ANY_BYTES = 90_000_000
@@ -98,17 +100,18 @@ class Rung:
         if remembered < MEMORY_MAX_BYTES:
             remembered *= 2  # Once more, in a checkpoint.
         fixed = _VECTORS * _FLOAT_BYTES * values + remembered + _ANY_BYTES
-        width = _WIDTH[scope.backbone] * (_HALVED if scope.is_halved else 1.0)
-        return fixed + int(width * self._compact_bytes(scope))
+        return fixed + int(_WIDTH[scope.backbone] * self._compact_bytes(scope))
 
     def _compact_bytes(self, scope: Scope) -> float:
         """Those of the network, were it compact."""
+        half, half_maps = (_HALVED, _HALVED_MAPS) if scope.is_halved else (1.0, 1.0)
         if self.tile_px is None:
             seen = max(1.0, _TARGET * scope.brush_size**2)
-            return (_KEPT + _SEEN * seen) * scope.pixels
+            return half * (_KEPT + _SEEN * seen) * scope.pixels
         traces = 0 if self.traced_from is None else _TRACES[self.traced_from]
         seen_px = _seen_px(scope.height, self.tile_px) * _seen_px(scope.width, self.tile_px)
-        return _SEEN * seen_px + (_KEPT + _MAPS + traces) * scope.pixels
+        maps = half_maps * (_KEPT + _MAPS) * scope.pixels
+        return half * (_SEEN * seen_px + traces * scope.pixels) + maps
 
 
 def _seen_px(edge_px: int, tile_px: int) -> int:
@@ -118,29 +121,38 @@ def _seen_px(edge_px: int, tile_px: int) -> int:
 def ladder(scope: Scope, *, is_cuda: bool = False) -> tuple[Rung, ...]:
     """All rungs for a step, from the fastest to the smallest.
 
-    Traces of all save a fifth of the time, for which the loss would fall by more than it rises with
-    the shortest history (docs/engine.md). Tiles of 128 px cost more than anything.
+    In single precision traces of all save a fifth of the time, for which the loss would fall by
+    more than it rises with the shortest history. In half precision computing once more what was not
+    kept takes a sixth longer in vgg19, and no longer in compact. Tiles of 128 px cost more than
+    anything. docs/engine.md has the figures.
     """
     edge_px = max(scope.height, scope.width)
+    width = _WIDTH[scope.backbone]
     rungs = [Rung()] if is_cuda or edge_px <= _WHOLE_PX else []
-    usual_px = _TILE_PX[_WIDTH[scope.backbone]]
-    large = (*_CUDA_TILES_PX, usual_px) if is_cuda else (usual_px,)
+    large = (*_CUDA_TILES_PX, _TILE_PX[width]) if is_cuda else (_TILE_PX[width],)
     tiles_px = [tile_px for tile_px in large if tile_px < edge_px]
-    rungs += [Rung(tile_px, traced_from=0) for tile_px in tiles_px]
+    # Which traces are kept with a long history, with a short one, and at last.
+    most: tuple[int | None, ...] = (0,)
+    fewer: tuple[int, ...] = (_DEEP, _DEEPEST)
+    if scope.is_halved:
+        most, fewer = (0, None) if width > 1 else (None,), ()
+    rungs += [Rung(tile_px, traced_from=stage) for tile_px in tiles_px for stage in most]
+    shortest = _HISTORIES[-1]
     if tiles_px:
         least = tiles_px[-1]
-        rungs += [Rung(least, history, 0) for history in _HISTORIES]
-        if least > _SMALL_PX:
-            rungs.append(Rung(least, _HISTORIES[-1], _DEEP))
+        rungs += [Rung(least, history, most[-1]) for history in _HISTORIES]
+        rungs += [Rung(least, shortest, stage) for stage in fewer[:1] if least > _SMALL_PX]
     if edge_px > _SMALL_PX:
-        histories = _HISTORIES[-1:] if tiles_px else (HISTORY, *_HISTORIES)
-        rungs += [Rung(_SMALL_PX, history, _DEEP) for history in histories]
-        rungs += [Rung(_SMALL_PX, _HISTORIES[-1], stage) for stage in (_DEEPEST, None)]
+        rest = *fewer, None
+        histories = () if tiles_px else (HISTORY, *_HISTORIES)
+        rungs += [Rung(_SMALL_PX, history, rest[0]) for history in histories]
+        rungs += [Rung(_SMALL_PX, shortest, stage) for stage in rest]
     else:
         rungs += [Rung(None, history) for history in _HISTORIES]
     if edge_px > _SMALLEST_PX:
         rungs.append(Rung(_SMALLEST_PX, _HISTORIES[-1]))
-    return tuple(rungs)
+    # Without what was said twice.
+    return tuple(dict.fromkeys(rungs))
 
 
 def usual_bytes(height: int, width: int) -> int:

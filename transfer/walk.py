@@ -161,7 +161,9 @@ class Walk:
             for tile in self._tiles[leg]:
                 if isinstance(begin.left, Tensor):
                     trace = self._backbone.trace(self._wanted(leg))
-                    self._run(leg, tile, begin.left, _unseen, trace)
+                    # Only gradients follow from this: it may be as exact as they are.
+                    dtype = self._backbone.dtype_back
+                    self._run(leg, tile, begin.left, _unseen, trace, dtype=dtype)
                 else:
                     trace = begin.left.pop(0)
                 behind = None if upstream is None else _embedded(upstream, leg, tile)
@@ -194,6 +196,7 @@ class Walk:
         visit: Visit,
         trace: Trace | None = None,
         layers: Collection[str] | None = None,
+        dtype: torch.dtype = torch.float32,
     ) -> Tensor | None:
         """One tile, from its window of the leg's map; the map behind the whole window."""
         window = _window(source, tile)
@@ -215,6 +218,7 @@ class Walk:
             self._pooling,
             has_map=layers is None and not leg.is_end,
             trace=trace,
+            dtype=dtype,
         )
 
 

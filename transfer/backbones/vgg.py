@@ -1,7 +1,7 @@
 """The convolutions of VGG-19 up to relu5_1 (Simonyan & Zisserman, arXiv 1409.1556), any width."""
 
 from collections.abc import Callable, Collection, Mapping
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +22,8 @@ CONVOLUTIONS = (
     ("conv5_1",),
 )
 """One row per stage; a 2 x 2 pooling lies between stages."""
+
+_FIRST = CONVOLUTIONS[0][0]
 
 MIN_EDGE_PX = 16
 """Four poolings leave one position of a 16 px edge at relu5_1."""
@@ -75,6 +77,14 @@ class VggBackbone:
         """Whether gradients are in half precision."""
         return self.dtype_back.itemsize == 2
 
+    @cached_property
+    def _rounded(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """The weights in the precision of gradients."""
+        return {
+            layer: (kernel.to(self.dtype_back), bias.to(self.dtype_back))
+            for layer, (kernel, bias) in self._weights.items()
+        }
+
     def features(
         self, image: Tensor, layers: Collection[str], pooling: Pooling = Pooling.MAX
     ) -> dict[str, Tensor]:
@@ -109,6 +119,7 @@ class VggBackbone:
         *,
         has_map: bool,
         trace: Trace | None = None,
+        dtype: torch.dtype = torch.float32,
     ) -> Tensor | None:
         """Some stages, from what the one before left after its pooling.
 
@@ -120,6 +131,8 @@ class VggBackbone:
             pooling: see `features`.
             has_map: whether the map behind the last one is wanted, too.
             trace: remembers what the way back needs; without it, autograd can go there.
+            dtype: in which all is computed but the first convolution, which is quick, and a small
+                difference of large numbers: single or that of gradients.
 
         Returns:
             the map behind, if it is wanted.
@@ -130,13 +143,16 @@ class VggBackbone:
             if stage > stages.start:
                 activations = self._pooled(activations, pooling, trace)
             for convolution in CONVOLUTIONS[stage]:
-                before, activations = activations, self._convolved(activations, convolution)
+                before = activations
+                activations = self._convolved(before, convolution, dtype)
                 layer = convolution.replace("conv", "relu")
                 if trace is not None:
-                    is_quick = convolution == CONVOLUTIONS[0][0]
-                    again = partial(self._convolved, before, convolution) if is_quick else None
+                    is_quick = convolution == _FIRST
+                    again = partial(self._convolved, before, convolution, dtype)
                     is_last = convolution == CONVOLUTIONS[stage][-1]
-                    trace.convolved(layer, activations, again, is_last=is_last)
+                    trace.convolved(
+                        layer, activations, again if is_quick else None, is_last=is_last
+                    )
                 if layer in wanted:
                     see(layer, activations)
                     wanted.remove(layer)
@@ -150,9 +166,11 @@ class VggBackbone:
         """For `run`, if the gradient of something that these layers tell is wanted."""
         return Trace(self._weights_back, layers, self.dtype_back, is_packed=is_packed)
 
-    def _convolved(self, activations: Tensor, convolution: str) -> Tensor:
-        kernel, bias = self._weights[convolution]
-        return F.conv2d(reflected(_laid_out(activations)), kernel, bias).relu_()
+    def _convolved(self, activations: Tensor, convolution: str, dtype: torch.dtype) -> Tensor:
+        is_exact = dtype == torch.float32 or convolution == _FIRST
+        kernel, bias = (self._weights if is_exact else self._rounded)[convolution]
+        padded = reflected(_laid_out(activations.to(kernel.dtype)))
+        return F.conv2d(padded, kernel, bias).relu_().to(dtype)
 
     def _pooled(self, activations: Tensor, pooling: Pooling, trace: Trace | None) -> Tensor:
         if trace is not None:

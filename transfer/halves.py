@@ -1,4 +1,4 @@
-"""Activations in half precision, where they are only kept: everything is computed in single.
+"""Activations in half precision, where they are only kept; docs/engine.md says what that costs.
 
 What is rounded one by one, and at random, cancels in sums over a picture. What is computed in half
 precision does not, because weights are rounded alike for all positions.
@@ -8,23 +8,28 @@ import torch
 from torch import Tensor
 
 _SHARE = 1 / 16
-"""float16 ends at 65,504; activations of VGG-19 were seen to come to 22,000 (a third of all that,
-over nine real pictures and patterns of black and white). As a share of themselves they may be 50
-times as large, and the smallest are still told apart to 1e-6."""
+"""float16 ends at 65,504; activations of VGG-19 were seen to come to 22,000, a third of that (nine
+real pictures, and patterns of black and white). As a share of themselves they may be 47 times as
+large as those, and the smallest are still told apart to 1e-6."""
 
 
-def halved(activations: Tensor) -> Tensor:
-    """Activations, shape (1, C, H, W), float32, for `restored`: float16, channels last."""
-    room = torch.empty(
-        activations.shape,
-        dtype=torch.float16,
-        device=activations.device,
-        memory_format=torch.channels_last,
-    )
-    return torch.mul(activations, _SHARE, out=room)
+def halved(activations: Tensor, out: Tensor | None = None) -> Tensor:
+    """Activations, shape (1, C, H, W), for `restored`: float16, channels last, or in ``out``."""
+    if out is None:
+        out = torch.empty(
+            activations.shape,
+            dtype=torch.float16,
+            device=activations.device,
+            memory_format=torch.channels_last,
+        )
+    return torch.mul(activations, _SHARE, out=out)
 
 
-def restored(kept: Tensor) -> Tensor:
-    """The activations of `halved`, or of a part of its result: float32, channels last."""
-    whole = kept.to(torch.float32, memory_format=torch.channels_last)
-    return whole.mul_(1 / _SHARE)
+def restored(kept: Tensor, dtype: torch.dtype) -> Tensor:
+    """The activations of `halved`, or of a part of its result, channels last.
+
+    Args:
+        kept: shape (1, C, H, W).
+        dtype: of the result; of the range of float32.
+    """
+    return kept.to(dtype, memory_format=torch.channels_last).mul_(1 / _SHARE)

@@ -1,8 +1,8 @@
 """In how much memory a step of a painting can be computed, and what gives way when there is less.
 
-A painting goes down a ladder of rungs: the whole picture at once; tiles, of which traces are kept
-for the way back; ever fewer steps that L-BFGS remembers; fewer traces; smaller tiles. All rungs
-have the same gradient but for rounding, so the picture is the same to the eye. Free of torch:
+A painting goes down a ladder of rungs: the whole picture at once; tiles, of which traces may be
+kept for the way back; ever fewer steps that L-BFGS remembers; fewer traces; smaller tiles. All
+rungs have the same gradient but for rounding, so the picture is the same to the eye. Free of torch:
 pages tell what a painting will take.
 """
 
@@ -123,8 +123,8 @@ def ladder(scope: Scope, *, is_cuda: bool = False) -> tuple[Rung, ...]:
 
     In single precision traces of all save a fifth of the time, for which the loss would fall by
     more than it rises with the shortest history. In half precision computing once more what was not
-    kept takes a sixth longer in vgg19, and no longer in compact. Tiles of 128 px cost more than
-    anything. docs/engine.md has the figures.
+    kept takes a seventh longer in vgg19, and no longer in compact; on a CPU, that is. Tiles of
+    128 px cost more than anything. docs/engine.md has the figures.
     """
     edge_px = max(scope.height, scope.width)
     width = _WIDTH[scope.backbone]
@@ -134,7 +134,7 @@ def ladder(scope: Scope, *, is_cuda: bool = False) -> tuple[Rung, ...]:
     # Which traces are kept with a long history, with a short one, and at last.
     most: tuple[int | None, ...] = (0,)
     fewer: tuple[int, ...] = (_DEEP, _DEEPEST)
-    if scope.is_halved:
+    if scope.is_halved and not is_cuda:
         most, fewer = (0, None) if width > 1 else (None,), ()
     rungs += [Rung(tile_px, traced_from=stage) for tile_px in tiles_px for stage in most]
     shortest = _HISTORIES[-1]

@@ -15,8 +15,10 @@ _CORRELATION_FLOOR = 0.01
 """Of the channels' mean variance; see `unlikeness`."""
 _DEAD = 1e-6
 """A channel of less than this share of the mean variance varies by rounding only."""
-_ROUNDING = 1e-10
-"""So does one of less than this share of its squared mean: a photo of one color."""
+_ROUNDING = 1e-6
+"""So does one of less than this share of its squared mean: a photo of one color. A digit of a map
+in half precision is 2e-7 of it; photos have a tenth and more, at a fiftieth of their contrast still
+0.006 (four photos)."""
 _TINY = 1e-12
 
 

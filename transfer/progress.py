@@ -8,7 +8,7 @@ from torch import Tensor
 
 from transfer import pyramid
 from transfer.animation import Recorder
-from transfer.checkpoints import Checkpoint
+from transfer.checkpoints import Checkpoint, reached
 from transfer.images import fitted_size, resized, to_image
 from transfer.optimize import Evaluated
 from transfer.renditions import Canvas
@@ -92,17 +92,19 @@ class Ledger:
                     lambda height, width: _shown(scene, found.best, height, width),
                 )
             # Held until the next one comes; `found` is not: pairs that are forgotten by then take
-            # 75 MB each at 4096 px.
+            # 151 MB each at 4096 px.
             image = found.image
-            standing = Checkpoint.at(
-                found,
-                done,
+            evaluations, start, memory = reached(found, done)
+            standing = Checkpoint(
                 identity=self._identity,
                 rendition=rendition,
                 step=number,
+                evaluations=evaluations,
+                image=start,
                 finished=dict(self._renditions),
                 frames={} if self._recorder is None else self._recorder.frames,
                 grip=grip,
+                memory=memory,
             )
             spent = self._spent + evaluation * step.evaluation_cost
             self._tell(

@@ -24,9 +24,9 @@ _PAINTING = {
 # The same network with other weights.
 _PAINTING |= {(effort, "vgg19-torchvision"): _PAINTING[effort, "vgg19"] for effort in Effort}
 _FINISHING = (12, 12, 10, 4, 0)
-"""Evaluations of vgg19 after compact has painted, by number of scales - 1. At the fifth, 2048 px,
-four took half of the time of a painting and came less close to the style than ten more of compact,
-which take a tenth of it; docs/engine.md has the figures."""
+"""Evaluations of vgg19 after compact has painted, by number of scales - 1. The fifth scale is that
+of paintings from 1528 px on: at 2048 px four evaluations took half of the time, and ten more of
+compact, in a tenth of it, come as close to the style; docs/engine.md has the figures."""
 
 _MORE = 24
 """Evaluations that are worth asking for once more."""

@@ -52,7 +52,8 @@ class Backbone(StrEnum):
     """The network whose feature statistics define style."""
 
     AUTO = "auto"
-    """What the effort asks for: compact paints, vgg19 finishes (standard)."""
+    """What the effort asks for: in standard compact paints, and vgg19 finishes sizes that are not
+    too large for it; in draft compact alone, in fine vgg19."""
     COMPACT = "compact"
     VGG19 = "vgg19"
     VGG19_TORCHVISION = "vgg19-torchvision"
@@ -81,7 +82,9 @@ class ColorMap(StrEnum):
 
 
 class Precision(StrEnum):
-    """Of the numbers with which a gradient is carried back through a backbone."""
+    """Of the numbers with which a gradient is carried back through a backbone, and of what tiles
+    keep for that.
+    """
 
     AUTO = "auto"
     """`HALF` where the processor has units for products of such matrices, else `SINGLE`."""

@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection
 import torch
 from torch import Tensor
 
-from transfer.halves import halved, restored
 from transfer.images import check_finite
 from transfer.losses import live
 from transfer.statistics import Statistics, statistics
@@ -40,19 +39,13 @@ def content_term(
         check_finite("content features", features)
         whole.add(statistics(features), features.shape[2] * features.shape[3])
         if is_kept:
-            # As convolutions lay them out, and without what else the tile saw.
-            kept[rows.start, columns.start] = (
-                halved(features)
-                if walk.keeps_halves
-                else features.contiguous(memory_format=torch.channels_last)
-            )
+            kept[rows.start, columns.start] = walk.kept(features)
 
     walk.forward(content, visit)
 
     def known(rows: slice, columns: slice) -> Tensor:
         if is_kept:
-            found = kept[rows.start, columns.start]
-            return restored(found) if walk.keeps_halves else found
+            return walk.restored(kept[rows.start, columns.start])
         return walk.again(content, layer, rows, columns)
 
     found = whole.statistics

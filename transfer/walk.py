@@ -57,7 +57,8 @@ class Walk:
         width: of the picture, px.
         tile_px: longest edge of a tile; if the picture is no larger, it is looked at in one go.
         traced_from: the first stage, from 0 on, of which the way there leaves traces for the way
-            back; of the others, all is computed once more. None: of all. Without meaning in one go.
+            back; the others are computed once more, in the precision of gradients. None: all of
+            them are. Without meaning in one go.
     """
 
     def __init__(
@@ -75,8 +76,7 @@ class Walk:
         self._layers = layers
         self._is_large = backbone.device.type == "cpu" and height * width >= _LARGE
         self.is_whole = tile_px >= max(height, width)
-        self.keeps_halves = backbone.is_halved and not self.is_whole
-        """Whether activations are kept in half precision: only where gradients are, too."""
+        self._keeps_halves = backbone.is_halved and not self.is_whole
         self._traced_from = 0 if self.is_whole else traced_from
         self.legs = legs(layers, is_whole=self.is_whole)
         self._tiles = {
@@ -127,6 +127,19 @@ class Walk:
         self._run(leg, tile, image, see, layers=[layer])
         return found[0]
 
+    def kept(self, features: Tensor) -> Tensor:
+        """Features of a tile for `restored`: in little room, and without what else it saw.
+
+        Where gradients are in half precision, tiles keep all that they keep in it.
+        """
+        if self._keeps_halves:
+            return halved(features)
+        return features.contiguous(memory_format=torch.channels_last)
+
+    def restored(self, kept: Tensor) -> Tensor:
+        """What was given to `kept`, in single precision."""
+        return restored(kept, torch.float32) if self._keeps_halves else kept
+
     def _wanted(self, leg: Leg) -> list[str]:
         return [layer for layer in self._layers if leg.has(layer)]
 
@@ -143,12 +156,14 @@ class Walk:
             found = self._run(leg, tile, source, visit, trace)
             if found is not None:
                 mine = found[:, :, *tile.in_window(leg.poolings)]
-                if self.keeps_halves:
-                    mine = halved(mine)
                 if whole is None:
-                    whole = _room_behind(leg, source, mine)
-                rows, columns = tile.positions(leg.poolings)
-                whole[:, :, rows, columns] = mine
+                    dtype = torch.float16 if self._keeps_halves else mine.dtype
+                    whole = _room_behind(leg, source, mine.shape[1], dtype)
+                room = whole[:, :, *tile.positions(leg.poolings)]
+                if self._keeps_halves:
+                    halved(mine, room)
+                else:
+                    room.copy_(mine)
         return whole
 
     @torch.no_grad()
@@ -162,8 +177,7 @@ class Walk:
                 if isinstance(begin.left, Tensor):
                     trace = self._backbone.trace(self._wanted(leg))
                     # Only gradients follow from this: it may be as exact as they are.
-                    dtype = self._backbone.dtype_back
-                    self._run(leg, tile, begin.left, _unseen, trace, dtype=dtype)
+                    self._run(leg, tile, begin.left, _unseen, trace, is_rounded=True)
                 else:
                     trace = begin.left.pop(0)
                 behind = None if upstream is None else _embedded(upstream, leg, tile)
@@ -196,14 +210,16 @@ class Walk:
         visit: Visit,
         trace: Trace | None = None,
         layers: Collection[str] | None = None,
-        dtype: torch.dtype = torch.float32,
+        *,
+        is_rounded: bool = False,
     ) -> Tensor | None:
         """One tile, from its window of the leg's map; the map behind the whole window."""
         window = _window(source, tile)
         if leg.first == 0:
             window = shown(window).expand(-1, 3, -1, -1)
-        elif self.keeps_halves:
-            window = restored(window)
+        elif self._keeps_halves:
+            dtype = self._backbone.dtype_back if is_rounded else torch.float32
+            window = restored(window, dtype)
 
         def see(layer: str, features: Tensor) -> None:
             poolings = halvings(layer) - leg.first
@@ -218,7 +234,7 @@ class Walk:
             self._pooling,
             has_map=layers is None and not leg.is_end,
             trace=trace,
-            dtype=dtype,
+            is_rounded=is_rounded,
         )
 
 
@@ -267,10 +283,10 @@ def _window(source: Tensor, tile: Tile) -> Tensor:
     return source[:, :, rows, columns]
 
 
-def _room_behind(leg: Leg, source: Tensor, part: Tensor) -> Tensor:
-    """For the map that a part is of."""
+def _room_behind(leg: Leg, source: Tensor, channels: int, dtype: torch.dtype) -> Tensor:
+    """For the map behind a leg, from its own."""
     height, width = (edge >> leg.poolings for edge in source.shape[2:])
-    return _map((1, part.shape[1], height, width), part.dtype, part.device)
+    return _map((1, channels, height, width), dtype, source.device)
 
 
 def _map(shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from benchmarks.qualitylib.timing import own_peak_bytes
 from benchmarks.speedlib.memory import free_bytes
+from benchmarks.speedlib.recording import Recorded
 from benchmarks.speedlib.rows import Whole
 from transfer.engine import Painter
 from transfer.errors import TransferError
@@ -64,9 +65,7 @@ def main(order: dict[str, Any]) -> dict[str, Any]:
     except (MemoryError, RuntimeError) as error:
         # torch says that memory ran out in many ways, and has one class for all of them.
         return {"reason": _clause(str(error).partition("\n")[0] or "there was not enough memory")}
-    is_cuda = painter.device.type == "cuda"
-    peak = torch.cuda.max_memory_allocated() if is_cuda else own_peak_bytes()
-    return found | {"peak_bytes": peak}
+    return found | {"peak_bytes": _peak_bytes(painter.device, order.get("is_recorded", False))}
 
 
 def _evaluation(painter: Painter, order: dict[str, Any]) -> dict[str, Any]:
@@ -85,7 +84,9 @@ def _evaluation(painter: Painter, order: dict[str, Any]) -> dict[str, Any]:
     scope = Scope(backbone.name, height, width, is_halved=backbone.is_halved)
     rung = budget.rungs(scope)[budget.first(scope)]
     tiles = rung.tile_px, rung.traced_from
-    loss = objective(backbone, scene, height, width, settings, None, *tiles)
+    loss: Differentiated = objective(backbone, scene, height, width, settings, None, *tiles)
+    if order["is_recorded"]:
+        loss = Recorded(loss, scene.start)
     times = _times(lambda: _evaluated(loss, scene.start), painter.device)
     return {"seconds": statistics.median(times), "evaluations": len(times)}
 
@@ -99,6 +100,13 @@ def _painting(painter: Painter, order: dict[str, Any]) -> dict[str, Any]:
             painter.backbone(step.backbone)
     painted = painter.paint(content, [style], settings)
     return {"seconds": painted.seconds, "evaluations": painted.evaluations}
+
+
+def _peak_bytes(device: torch.device, is_recorded: bool) -> int:
+    if device.type != "cuda":
+        return own_peak_bytes()
+    # What a recording holds for its next playback is reserved, but not allocated.
+    return torch.cuda.max_memory_reserved() if is_recorded else torch.cuda.max_memory_allocated()
 
 
 def _products(device: torch.device) -> dict[str, Any]:

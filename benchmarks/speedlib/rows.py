@@ -25,11 +25,18 @@ class Evaluation:
     backbone: str
     size_px: int
     """Long edge."""
+    is_recorded: bool = False
+    """Whether it is played back from a CUDA graph."""
+
+    @property
+    def label(self) -> str:
+        """What stands in tables and plots."""
+        return f"{self.backbone}, graph" if self.is_recorded else self.backbone
 
     @property
     def name(self) -> str:
         """As progress and reasons call it."""
-        return f"an evaluation of {self.backbone} at {self.size_px} px"
+        return f"an evaluation of {self.label} at {self.size_px} px"
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,11 @@ class Whole:
     painter: str
     """The backbone; ``"auto"`` for those that the effort asks for."""
     size_px: int
+
+    @property
+    def label(self) -> str:
+        """What stands in plots."""
+        return self.effort if self.painter == Backbone.AUTO else f"{self.effort} by {self.painter}"
 
     @property
     def name(self) -> str:

@@ -119,7 +119,7 @@ class VggBackbone:
         *,
         has_map: bool,
         trace: Trace | None = None,
-        dtype: torch.dtype = torch.float32,
+        is_rounded: bool = False,
     ) -> Tensor | None:
         """Some stages, from what the one before left after its pooling.
 
@@ -131,8 +131,8 @@ class VggBackbone:
             pooling: see `features`.
             has_map: whether the map behind the last one is wanted, too.
             trace: remembers what the way back needs; without it, autograd can go there.
-            dtype: in which all is computed but the first convolution, which is quick, and a small
-                difference of large numbers: single or that of gradients.
+            is_rounded: whether to compute in the precision of gradients all but the first
+                convolution, which is quick, and a small difference of large numbers.
 
         Returns:
             the map behind, if it is wanted.
@@ -144,15 +144,14 @@ class VggBackbone:
                 activations = self._pooled(activations, pooling, trace)
             for convolution in CONVOLUTIONS[stage]:
                 before = activations
-                activations = self._convolved(before, convolution, dtype)
+                activations = self._convolved(before, convolution, is_rounded=is_rounded)
                 layer = convolution.replace("conv", "relu")
                 if trace is not None:
-                    is_quick = convolution == _FIRST
-                    again = partial(self._convolved, before, convolution, dtype)
+                    again: Callable[[], Tensor] | None = None
+                    if convolution == _FIRST:
+                        again = partial(self._convolved, before, convolution, is_rounded=is_rounded)
                     is_last = convolution == CONVOLUTIONS[stage][-1]
-                    trace.convolved(
-                        layer, activations, again if is_quick else None, is_last=is_last
-                    )
+                    trace.convolved(layer, activations, again, is_last=is_last)
                 if layer in wanted:
                     see(layer, activations)
                     wanted.remove(layer)
@@ -166,11 +165,12 @@ class VggBackbone:
         """For `run`, if the gradient of something that these layers tell is wanted."""
         return Trace(self._weights_back, layers, self.dtype_back, is_packed=is_packed)
 
-    def _convolved(self, activations: Tensor, convolution: str, dtype: torch.dtype) -> Tensor:
-        is_exact = dtype == torch.float32 or convolution == _FIRST
+    def _convolved(self, activations: Tensor, convolution: str, *, is_rounded: bool) -> Tensor:
+        is_exact = convolution == _FIRST or not is_rounded
         kernel, bias = (self._weights if is_exact else self._rounded)[convolution]
         padded = reflected(_laid_out(activations.to(kernel.dtype)))
-        return F.conv2d(padded, kernel, bias).relu_().to(dtype)
+        found = F.conv2d(padded, kernel, bias).relu_()
+        return found.to(self.dtype_back) if is_rounded else found
 
     def _pooled(self, activations: Tensor, pooling: Pooling, trace: Trace | None) -> Tensor:
         if trace is not None:

@@ -51,6 +51,15 @@ def test_measures_and_reports(pictures: Path) -> None:
     assert "| compact | 64 × 48 |" in (pictures.parent / "out" / "table.md").read_text()
 
 
+def test_graphs_are_refused_without_cuda(
+    pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = run(pictures, "--graphs", "--peer-steps", "0")
+
+    assert status == 2
+    assert capsys.readouterr().err == "Graphs are recorded on CUDA only; leave --graphs out.\n"
+
+
 @pytest.mark.skipif(free_bytes() is None, reason="this system does not tell how much is free")
 def test_what_memory_is_too_small_for_is_said(pictures: Path) -> None:
     # Rows may take what is free; here the caller's limit is far below.

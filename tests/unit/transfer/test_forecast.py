@@ -138,7 +138,7 @@ def test_memory_grows_with_size_but_for_what_tiles_save(effort: Effort) -> None:
 def test_a_larger_painting_of_as_many_scales_takes_more(
     edge: int, effort: Effort, backbone: Backbone, seed: int
 ) -> None:
-    # With one more scale, most evaluations move to a smaller size: 384 px takes less than 382. Nor
+    # With one more scale, most evaluations move to a smaller size: 382 px takes less than 381. Nor
     # does memory always grow: what does not fit any more is computed on a lower rung.
     device = synthetic(random.Random(seed))
     small, large = (

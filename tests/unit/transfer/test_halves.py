@@ -8,21 +8,32 @@ from transfer.halves import halved, restored
 def test_activations_come_back_to_three_digits(value: float) -> None:
     activations = torch.full((1, 4, 3, 5), value)
 
-    assert torch.allclose(restored(halved(activations)), activations, rtol=6e-4)
+    assert torch.allclose(restored(halved(activations), torch.float32), activations, rtol=6e-4)
 
 
 def test_zeros_stay_zeros() -> None:
     activations = torch.tensor([0.0, 1.0, 0.0, 3.0]).reshape(1, 4, 1, 1)
 
-    assert torch.equal(restored(halved(activations)), activations)
+    assert torch.equal(restored(halved(activations), torch.float32), activations)
 
 
-def test_a_part_comes_back_as_convolutions_want_it() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_part_comes_back_as_convolutions_want_it(dtype: torch.dtype) -> None:
     kept = halved(torch.rand(1, 4, 6, 8))
-    part = restored(kept[:, :, 1:4, 2:7])
+    part = restored(kept[:, :, 1:4, 2:7], dtype)
 
     assert kept.dtype == torch.float16
     assert kept.is_contiguous(memory_format=torch.channels_last)
-    assert part.dtype == torch.float32
+    assert part.dtype == dtype
     assert part.shape == (1, 4, 3, 5)
     assert part.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_part_of_a_map_is_filled() -> None:
+    room = torch.zeros(1, 4, 6, 8, dtype=torch.float16)
+    activations = torch.rand(1, 4, 2, 3)
+
+    halved(activations, room[:, :, 2:4, 5:])
+
+    assert torch.allclose(restored(room[:, :, 2:4, 5:], torch.float32), activations, rtol=6e-4)
+    assert room[:, :, :2].count_nonzero() == 0

@@ -44,7 +44,7 @@ def synthetic(source: random.Random) -> Device:
             speed * source.uniform(4, 15),
             source.uniform(0.03, 0.12),
         ),
-        (source.uniform(3e8, 8e8), source.uniform(0.5, 1.5), source.uniform(0.7, 2.0)),
+        (source.uniform(1.5e8, 6e8), source.uniform(1e8, 4e8), source.uniform(0.7, 2.0)),
     )
 
 
@@ -96,7 +96,7 @@ VALUES = st.sampled_from([-1.0, 0.0, 1e-300, 1e-9, 1.0, 1e9, 1e300, math.inf, -m
             Run,
             st.one_of(
                 st.sampled_from([counted(settings) for settings in SEEN]),
-                st.builds(Work, st.integers(-5, 5), *(VALUES,) * 6),
+                st.builds(Work, st.integers(-5, 5), *(VALUES,) * 5),
             ),
             VALUES,
             st.one_of(st.none(), VALUES),
@@ -187,8 +187,7 @@ def test_work_is_what_is_planned() -> None:
     pixels = sum(step.evaluations * step.height * step.width for step in steps) / 1e6
     assert pixels < found.vgg19_mp < 1.2 * pixels
     assert found.largest_mp == 384 * 512 / 1e6
-    assert found.compact_bytes == 0.0
-    assert found.vgg19_bytes == Rung().bytes(Scope("vgg19", 384, 512, is_halved=True))
+    assert found.step_bytes == Rung().bytes(Scope("vgg19", 384, 512, is_halved=True))
 
 
 def test_other_weights_of_one_network_take_as_long() -> None:

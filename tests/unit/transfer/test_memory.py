@@ -41,6 +41,14 @@ def test_the_ladder_goes_down(
     assert needed[-1] == min(needed)
 
 
+def test_large_pictures_have_a_short_history_on_a_cpu() -> None:
+    scope = Scope("compact", 3072, 4096)
+
+    assert {rung.history for rung in ladder(scope)} == {2}
+    assert ladder(scope, is_cuda=True)[0].history == HISTORY
+    assert ladder(Scope("compact", 1536, 2048))[0].history == HISTORY
+
+
 def test_as_much_memory_is_used_as_there_is() -> None:
     scope = Scope("vgg19", 768, 1024)
     rungs = ladder(scope)

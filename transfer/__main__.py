@@ -143,7 +143,8 @@ def _parser() -> argparse.ArgumentParser:
         type=Precision,
         choices=list(Precision),
         default=Precision.AUTO,
-        help="of gradients: half where the processor is fast at it, or as said (%(default)s)",
+        help="of gradients and of what tiles keep: half where the processor is fast at it"
+        " (%(default)s)",
     )
     add("--max-memory", metavar="2GB", help="memory to keep within, by tiles if need be (by size)")
     _add_weights_dir(parser)

@@ -4,8 +4,8 @@ By hand instead of by autograd, for three reasons. Autograd keeps the input of e
 with its border beside the output, and writes every sum of gradients anew; here a layer's own share
 is added in place. Autograd has the gradient in the precision of the activations; but a gradient
 that is rounded is off by as much as it was rounded, while a style's loss is a small difference of
-large sums, whose activations have to be exact. And nothing is left behind that only the end of a
-graph would free.
+large sums, whose activations have to be computed exactly. And nothing is left behind that only the
+end of a graph would free.
 """
 
 from collections.abc import Callable, Collection, Mapping

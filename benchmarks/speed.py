@@ -138,6 +138,7 @@ class _Measuring:
             "device": _device_name(bench.device),
             "threads": bench.threads,
             "precision": bench.precision,
+            "graphs": "yes" if bench.graphs else "no",
         }
         found = Findings(title, about, self._rates, self._found, self._peer)
         print(f"\n{as_text(found)}\n")
@@ -234,7 +235,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         default="auto",
         help="of gradients (%(default)s)",
     )
-    add("--graphs", action="store_true", help="evaluations from CUDA graphs, too")
+    add("--graphs", action="store_true", help="play evaluations back from CUDA graphs")
     add("--threads", type=_number, default=0, metavar="N", help="of the CPU; 0: as torch chooses")
     add(
         "--output",
@@ -271,10 +272,9 @@ def _minutes(text: str) -> float:
 def _rows(options: argparse.Namespace) -> list[Row]:
     """Everything that is asked for, small ones first: a stopped run has the most rows."""
     rows: list[Row] = [
-        Evaluation(backbone, size_px, is_recorded)
+        Evaluation(backbone, size_px)
         for backbone in dict.fromkeys(options.backbone)
         for size_px in sorted(set(options.size))
-        for is_recorded in ((False, True) if options.graphs else (False,))
     ]
     rows += [
         Whole(effort.value, painter, size_px)
@@ -305,7 +305,13 @@ def _bench(options: argparse.Namespace) -> Bench:
         width, height = content.size
     device = "cuda" if has_cuda and options.device != "cpu" else "cpu"
     return Bench(
-        pair.content, pair.style, (height, width), device, options.threads, options.precision
+        pair.content,
+        pair.style,
+        (height, width),
+        device,
+        options.threads,
+        options.precision,
+        options.graphs,
     )
 
 

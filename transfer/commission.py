@@ -73,6 +73,7 @@ class Commission:
         device: where.
         listeners: who hears of it.
         checkpoint: from `Progress.checkpoint`: goes on from there.
+        graphs: whether evaluations are played back from CUDA graphs.
 
     Raises:
         TransferError: as `engine.paint` says.
@@ -84,9 +85,12 @@ class Commission:
         device: torch.device,
         listeners: Listeners,
         checkpoint: bytes | None,
+        *,
+        graphs: bool = False,
     ) -> None:
         self._began = time.monotonic()
         self._device = device
+        self._graphs = graphs
         self._listeners = listeners
         settings, proof = sitter.settings, sitter.proof
         self._settings = settings
@@ -190,7 +194,8 @@ class Commission:
             if number >= begin:
                 hold = Hold.of(settings, step.backbone, step.long_edge_px, grip)
                 hears = partial(self._ledger.evaluated, scene, rendition, number, grip)
-                goal = Goal(backbone(step.backbone), scene, step, settings, hold, is_patient)
+                about = backbone(step.backbone), scene, step, settings, hold
+                goal = Goal(*about, is_patient, self._graphs)
                 image = descended(image, goal, hears, budget, done, memory)
                 done, memory, grip = 0, None, hold.grip
             self._ledger.finished(step)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from transfer.backbones.vgg import VggBackbone
 from transfer.gamut import shown
+from transfer.graphs import Recorded
 from transfer.images import resized
 from transfer.ladder import Rung, Scope
 from transfer.memory import Budget, is_exhausted, soundly
@@ -33,6 +34,8 @@ class Goal:
     """Of the content."""
     is_patient: bool = False
     """Whether to do all evaluations even if the loss comes to rest: somebody asked for them."""
+    graphs: bool = False
+    """Whether evaluations of the whole picture are played back from a CUDA graph."""
 
 
 def descended(
@@ -82,6 +85,8 @@ def _minimized(image: Tensor, rung: Rung, goal: Goal, way: "_Way", memory: Memor
     left = goal.step.evaluations - way.done
     about = goal.backbone, goal.scene, *size, goal.settings, goal.hold
     loss: Differentiated = objective(*about, rung.tile_px, rung.traced_from)
+    if goal.graphs and rung.tile_px is None:
+        loss = Recorded(loss)
     image = resized(image, *size)
     found = minimize(
         image,

@@ -46,11 +46,13 @@ class Painter:
         weights_dir: where downloaded weights are kept; None for `catalog.default_weights_dir`.
         max_memory: bytes that painting may take: of the whole process, libraries included, on a
             CPU; of the device's memory on CUDA. None for `memory.default_budget`.
-        precision: of gradients.
+        precision: of gradients, and of what tiles keep for them.
+        graphs: whether to play evaluations of whole pictures back from CUDA graphs; see
+            `graphs.Recorded`.
 
     Raises:
-        InvalidSetting: if the device is unknown or absent, the memory too little to begin, or the
-            precision none.
+        InvalidSetting: if the device is unknown or absent, the memory too little to begin, the
+            precision none, or graphs are asked for without CUDA.
     """
 
     def __init__(
@@ -60,6 +62,8 @@ class Painter:
         weights_dir: Path | None = None,
         max_memory: int | None = None,
         precision: Precision = Precision.AUTO,
+        *,
+        graphs: bool = False,
     ) -> None:
         has_cuda = torch.cuda.is_available()
         if device not in {"auto", "cpu", "cuda"} or (device == "cuda" and not has_cuda):
@@ -73,6 +77,9 @@ class Painter:
         if precision not in set(Precision):
             raise InvalidSetting("precision", " or ".join(Precision), precision)
         self._precision = Precision(precision)
+        if graphs and self.device.type != "cuda":
+            raise InvalidSetting("graphs", "off without CUDA", graphs)
+        self._graphs = graphs
         if threads > 0:
             torch.set_num_threads(threads)
         self._loaders = _LOADERS | {
@@ -103,7 +110,8 @@ class Painter:
         sitter = Sitter(content, styles, masks, settings, proof)
         listeners = Listeners(on_progress, on_rendition, on_state)
         try:
-            commission = Commission(sitter, self.device, listeners, checkpoint)
+            about = sitter, self.device, listeners, checkpoint
+            commission = Commission(*about, graphs=self._graphs)
             return commission.painted(self.backbone, self._budget(commission))
         except (RuntimeError, MemoryError) as error:
             if not is_exhausted(error):

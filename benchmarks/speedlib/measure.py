@@ -24,10 +24,10 @@ from torch import Tensor
 
 from benchmarks.qualitylib.timing import own_peak_bytes
 from benchmarks.speedlib.memory import free_bytes
-from benchmarks.speedlib.recording import Recorded
 from benchmarks.speedlib.rows import Whole
 from transfer.engine import Painter
 from transfer.errors import TransferError
+from transfer.graphs import Recorded
 from transfer.heap import arrange_heap
 from transfer.images import read_image, to_tensor
 from transfer.ladder import Scope
@@ -53,7 +53,8 @@ def main(order: dict[str, Any]) -> dict[str, Any]:
     """What was measured, or the reason why it could not be."""
     arrange_heap(is_limited=False)
     precision = Precision(order["precision"])
-    painter = Painter(order["device"], order["threads"], precision=precision)
+    graphs = order["graphs"]
+    painter = Painter(order["device"], order["threads"], precision=precision, graphs=graphs)
     if order["kind"] == "products":
         return _products(painter.device)
     if painter.device.type == "cpu":
@@ -65,7 +66,7 @@ def main(order: dict[str, Any]) -> dict[str, Any]:
     except (MemoryError, RuntimeError) as error:
         # torch says that memory ran out in many ways, and has one class for all of them.
         return {"reason": _clause(str(error).partition("\n")[0] or "there was not enough memory")}
-    return found | {"peak_bytes": _peak_bytes(painter.device, order.get("is_recorded", False))}
+    return found | {"peak_bytes": _peak_bytes(painter.device, order["graphs"])}
 
 
 def _evaluation(painter: Painter, order: dict[str, Any]) -> dict[str, Any]:
@@ -85,8 +86,8 @@ def _evaluation(painter: Painter, order: dict[str, Any]) -> dict[str, Any]:
     rung = budget.rungs(scope)[budget.first(scope)]
     tiles = rung.tile_px, rung.traced_from
     loss: Differentiated = objective(backbone, scene, height, width, settings, None, *tiles)
-    if order["is_recorded"]:
-        loss = Recorded(loss, scene.start)
+    if order["graphs"] and rung.tile_px is None:
+        loss = Recorded(loss)
     times = _times(lambda: _evaluated(loss, scene.start), painter.device)
     return {"seconds": statistics.median(times), "evaluations": len(times)}
 
@@ -102,11 +103,11 @@ def _painting(painter: Painter, order: dict[str, Any]) -> dict[str, Any]:
     return {"seconds": painted.seconds, "evaluations": painted.evaluations}
 
 
-def _peak_bytes(device: torch.device, is_recorded: bool) -> int:
+def _peak_bytes(device: torch.device, graphs: bool) -> int:
     if device.type != "cuda":
         return own_peak_bytes()
     # What a recording holds for its next playback is reserved, but not allocated.
-    return torch.cuda.max_memory_reserved() if is_recorded else torch.cuda.max_memory_allocated()
+    return torch.cuda.max_memory_reserved() if graphs else torch.cuda.max_memory_allocated()
 
 
 def _products(device: torch.device) -> dict[str, Any]:

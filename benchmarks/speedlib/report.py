@@ -42,7 +42,7 @@ class Findings:
     def evaluations(self) -> list[Measured]:
         """By backbone, then size."""
         found = [one for one in self.rows if isinstance(one.row, Evaluation)]
-        return sorted(found, key=lambda one: (one.row.label, one.pixels))
+        return sorted(found, key=lambda one: (_backbone(one), one.pixels))
 
     @property
     def paintings(self) -> list[Measured]:
@@ -125,7 +125,7 @@ def _evaluations(found: Findings) -> Table:
     heading = ("backbone", "px", "seconds", "timed", "GFLOP", "GFLOP/s", *shares, "memory GB")
     rows: list[tuple[str, ...]] = []
     for one in found.evaluations:
-        start = (one.row.label, _size(one))
+        start = (_backbone(one), _size(one))
         if one.figures is None:
             rows.append((*start, *["-"] * (len(heading) - 2)))
             continue

@@ -25,18 +25,16 @@ class Evaluation:
     backbone: str
     size_px: int
     """Long edge."""
-    is_recorded: bool = False
-    """Whether it is played back from a CUDA graph."""
 
     @property
     def label(self) -> str:
-        """What stands in tables and plots."""
-        return f"{self.backbone}, graph" if self.is_recorded else self.backbone
+        """What stands in plots."""
+        return self.backbone
 
     @property
     def name(self) -> str:
         """As progress and reasons call it."""
-        return f"an evaluation of {self.label} at {self.size_px} px"
+        return f"an evaluation of {self.backbone} at {self.size_px} px"
 
 
 @dataclass(frozen=True)
@@ -128,6 +126,8 @@ class Bench:
     threads: int
     precision: str = "auto"
     """Of gradients."""
+    graphs: bool = False
+    """Whether evaluations are played back from CUDA graphs."""
 
     def size(self, row: Row) -> tuple[int, int]:
         """Height and width of the row's picture."""
@@ -158,6 +158,7 @@ class Bench:
             "device": self.device,
             "threads": self.threads,
             "precision": self.precision,
+            "graphs": self.graphs,
         }
         module = "benchmarks.speedlib.measure"
         ended = run_timed([sys.executable, "-m", module, json.dumps(told)])

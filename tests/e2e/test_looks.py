@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.e2e.checks import DESKTOP, PHONE, check_for_everybody, check_page
 from tests.e2e.conftest import OpenPage
 from tests.e2e.navigators import PaintingPage, PeoplePage, StudioPage
+from tests.e2e.slow_line import slow_line
 from tests.e2e.state import Person, clear
 from tests.servers import Site
 from webapp.models import State
@@ -107,6 +108,15 @@ PAGES: dict[str, tuple[str | None, Callable[[Page, World], object]]] = {
     "nothing-here": ("owner", lambda page, _: page.goto("/nowhere")),
 }
 """Who opens it, and how."""
+
+
+def test_a_page_that_comes_in_parts_does_not_move(
+    world: World, open_page: OpenPage, base_url: str
+) -> None:
+    with slow_line(base_url, break_after=b"Gallery</a>", pause_s=1.0) as address:
+        page = open_page(world.owner, width=PHONE[0], height=PHONE[1])
+        page.goto(f"{address}/paintings/{world.done}")
+        check_page(page, "done over a slow line")
 
 
 @pytest.mark.parametrize("name", [*PAINTINGS, *PAGES])

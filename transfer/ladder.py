@@ -84,7 +84,7 @@ class Scope:
         """Of the picture."""
         return self.height * self.width
 
-    def bytes_of(self, history: int) -> int:
+    def history_bytes(self, history: int) -> int:
         """What so many steps take that L-BFGS remembers: two vectors each."""
         return 2 * history * self.channels * self.pixels * _HALF_BYTES
 
@@ -103,7 +103,7 @@ class Rung:
     def bytes(self, scope: Scope) -> int:
         """Memory that a step takes beyond what the process has before it, about."""
         values = scope.channels * scope.pixels
-        remembered = scope.bytes_of(self.history)
+        remembered = scope.history_bytes(self.history)
         if remembered < MEMORY_MAX_BYTES:
             remembered *= 2  # Once more, in a checkpoint.
         fixed = _VECTORS * _FLOAT_BYTES * values + remembered + _ANY_BYTES
@@ -138,7 +138,9 @@ def ladder(scope: Scope, *, is_cuda: bool = False) -> tuple[Rung, ...]:
     longest, *shorter = (
         history
         for history in _HISTORIES
-        if is_cuda or history == _HISTORIES[-1] or scope.bytes_of(history) <= _HISTORY_MAX_BYTES
+        if is_cuda
+        or history == _HISTORIES[-1]
+        or scope.history_bytes(history) <= _HISTORY_MAX_BYTES
     )
     rungs = [Rung(None, longest)] if is_cuda or edge_px <= _WHOLE_PX else []
     large = (*_CUDA_TILES_PX, _TILE_PX[width]) if is_cuda else (_TILE_PX[width],)

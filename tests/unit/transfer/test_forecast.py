@@ -25,7 +25,7 @@ SEEN = (
     Settings(long_edge_px=512, effort=Effort.DRAFT, renditions=ALL),
 )
 # What is learned from runs that scatter is right within a bound for nearly all devices, not for
-# every one (the largest error in time on 3,000 of them was 22 %): the same devices at each run.
+# every one (the largest error in time on 3,000 of them was 21 %): the same devices at each run.
 SAME_DEVICES = hypothesis.settings(derandomize=True)
 
 

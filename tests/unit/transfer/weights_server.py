@@ -3,7 +3,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from tests.servers import answering
 
 
 @dataclass
@@ -54,24 +56,8 @@ class WeightsServer:
 def serving(content: bytes) -> Iterator[WeightsServer]:
     """On a port of this machine, until the end of the block."""
     server = WeightsServer(content)
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            try:
-                server.answer(self)
-            except (BrokenPipeError, ConnectionResetError):
-                self.close_connection = True
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        server.port = http.server_port
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with answering(server.answer) as server.port:
         try:
             yield server
         finally:
             server.released.set()
-            http.shutdown()
-            thread.join()

@@ -5,9 +5,11 @@ corrects them. All of it happens in logarithms: prices stay positive, and being 
 bad as being twice too low.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 NOISE = 0.08
 """Scatter, in logarithms, that is put down to the machine: repeated runs differ by as much."""
@@ -24,6 +26,9 @@ _CONVERGED = 1e-3
 _NEXT_TO_NONE = 1e-3
 _FARTHEST = 14.0
 """Prices stay within a factor of a million of what was expected, whatever was seen."""
+
+
+_Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -77,104 +82,73 @@ def learned(
     seen = [one for one in observations if one.is_sane]
     if not seen:
         return tuple(part.price for part in parts)
-    # The last place is what they have in common.
-    doubts = [*(part.doubt for part in parts), max(common_doubt, _NEXT_TO_NONE)]
-    problem = _Problem(parts, seen, doubts)
+    problem = _Problem(parts, seen, max(common_doubt, _NEXT_TO_NONE))
     scatter = _FIRST_SCATTER
     # Far from where the data are, the rounds could go astray.
     shifts = min(
-        ([*(0.0 for _ in parts), float(common)] for common in _COMMON_SHIFTS),
+        (np.array([0.0] * len(parts) + [float(common)]) for common in _COMMON_SHIFTS),
         key=lambda start: problem.loss(start, scatter),
     )
     for _ in range(_ROUNDS):
         moved = problem.improved(shifts, scatter)
-        change = max(abs(new - old) for new, old in zip(moved, shifts, strict=True))
+        change = np.abs(moved - shifts).max()
         shifts = moved
         if scatter == NOISE and change < _CONVERGED:
             break
         # At first everything counts; as the fit closes in, what stays outside is let go.
         scatter = max(NOISE, _CLOSING_IN * scatter)
-    return _prices(parts, shifts)
+    return tuple(problem.prices(shifts).tolist())
 
 
-@dataclass(frozen=True)
 class _Problem:
-    """What the shifts of all prices, in logarithms, have to explain."""
+    """Minus the logarithm of the posterior, over shifts of the prices' logarithms.
 
-    parts: Sequence[Part]
-    seen: Sequence[Seen]
-    doubts: Sequence[float]
+    Shifts have shape (parts + 1,): one of each part, and last the one that sharing parts have in
+    common.
+    """
 
-    def loss(self, shifts: Sequence[float], scatter: float) -> float:
-        """Minus the logarithm of how likely all of it is."""
-        prices = _prices(self.parts, shifts)
-        beforehand = sum(
-            (shift / doubt) ** 2 for shift, doubt in zip(shifts, self.doubts, strict=True)
-        )
-        apart = (
-            one.weight * math.log1p((_error(one, prices) / scatter) ** 2 / _TAILS)
-            for one in self.seen
-        )
-        return 0.5 * beforehand + 0.5 * _TAILS * sum(apart)
+    def __init__(self, parts: Sequence[Part], seen: Sequence[Seen], common_doubt: float) -> None:
+        self._expected = np.array([part.price for part in parts])
+        self._doubts = np.array([*(part.doubt for part in parts), common_doubt])
+        self._shares = np.array([part.shares for part in parts], dtype=float)
+        self._counts = np.array([one.counts for one in seen])
+        self._log_taken = np.log([one.taken for one in seen])
+        self._weights = np.array([one.weight for one in seen])
 
-    def improved(self, shifts: Sequence[float], scatter: float) -> list[float]:
+    def prices(self, shifts: _Vector) -> _Vector:
+        """Prices with these shifts, shape (parts,)."""
+        moved = shifts[:-1] + self._shares * shifts[-1]
+        return self._expected * np.exp(_within_reach(moved))
+
+    def loss(self, shifts: _Vector, scatter: float) -> float:
+        """Value to be minimized, up to a constant."""
+        errors = self._log_taken - np.log(self._counts @ self.prices(shifts))
+        apart = self._weights @ np.log1p((errors / scatter) ** 2 / _TAILS)
+        return 0.5 * float(np.sum((shifts / self._doubts) ** 2) + _TAILS * apart)
+
+    def improved(self, shifts: _Vector, scatter: float) -> _Vector:
         """The shifts after one round: a Gauss-Newton step, shortened until it helps."""
         step = self._step(shifts, scatter)
         before = self.loss(shifts, scatter)
         for halvings in range(_HALVINGS):
-            moved = [
-                min(max(shift + change / 2**halvings, -_FARTHEST), _FARTHEST)
-                for shift, change in zip(shifts, step, strict=True)
-            ]
+            moved = _within_reach(shifts + step / 2**halvings)
             if self.loss(moved, scatter) < before:
                 return moved
-        return list(shifts)
+        return shifts
 
-    def _step(self, shifts: Sequence[float], scatter: float) -> list[float]:
-        prices = _prices(self.parts, shifts)
-        size = len(self.doubts)
-        right = [-shift / doubt**2 for shift, doubt in zip(shifts, self.doubts, strict=True)]
-        matrix = [[0.0] * size for _ in range(size)]
-        for k, doubt in enumerate(self.doubts):
-            matrix[k][k] = 1.0 / doubt**2
-        for one in self.seen:
-            whole = predicted(prices, one.counts)
-            # How the logarithm of the sum moves with each shift, and with the common one.
-            row = [price * count / whole for price, count in zip(prices, one.counts, strict=True)]
-            row.append(sum(s for s, part in zip(row, self.parts, strict=True) if part.shares))
-            error = _error(one, prices)
-            trust = one.weight / scatter**2 / (1.0 + (error / scatter) ** 2 / _TAILS)
-            for k in range(size):
-                right[k] += trust * row[k] * error
-                for other in range(size):
-                    matrix[k][other] += trust * row[k] * row[other]
-        return _solution(matrix, right)
+    def _step(self, shifts: _Vector, scatter: float) -> _Vector:
+        addends = self._counts * self.prices(shifts)
+        sums = addends.sum(axis=1)
+        errors = self._log_taken - np.log(sums)
+        # Derivatives of each sum's logarithm, shape (observations, parts + 1).
+        slopes = addends / sums[:, None]
+        slopes = np.column_stack([slopes, slopes @ self._shares])
+        trust = np.sqrt(self._weights / (scatter**2 + errors**2 / _TAILS))
+        rows = np.vstack([np.diag(1.0 / self._doubts), trust[:, None] * slopes])
+        right = np.concatenate([-shifts / self._doubts, trust * errors])
+        step: _Vector = np.linalg.lstsq(rows, right)[0]
+        return step
 
 
-def _error(one: Seen, prices: Sequence[float]) -> float:
-    return math.log(one.taken) - math.log(predicted(prices, one.counts))
-
-
-def _prices(parts: Sequence[Part], shifts: Sequence[float]) -> tuple[float, ...]:
-    common = shifts[-1]
-    return tuple(
-        part.price * math.exp(min(max(shift + common * part.shares, -_FARTHEST), _FARTHEST))
-        for part, shift in zip(parts, shifts[:-1], strict=True)
-    )
-
-
-def _solution(matrix: list[list[float]], right: list[float]) -> list[float]:
-    """Of linear equations, by Cholesky: doubts make the matrix positive definite."""
-    size = len(right)
-    lower = [[0.0] * size for _ in range(size)]
-    for i in range(size):
-        for j in range(i + 1):
-            rest = matrix[i][j] - sum(lower[i][k] * lower[j][k] for k in range(j))
-            lower[i][j] = math.sqrt(max(rest, 1e-12)) if i == j else rest / lower[j][j]
-    found = list(right)
-    for i in range(size):
-        found[i] = (found[i] - sum(lower[i][k] * found[k] for k in range(i))) / lower[i][i]
-    for i in reversed(range(size)):
-        below = sum(lower[k][i] * found[k] for k in range(i + 1, size))
-        found[i] = (found[i] - below) / lower[i][i]
-    return found
+def _within_reach(shifts: _Vector) -> _Vector:
+    return np.clip(shifts, -_FARTHEST, _FARTHEST)

@@ -54,12 +54,16 @@ def test_weight_decides_between_two_machines() -> None:
         st.tuples(
             st.sampled_from([0.0, -1.0, 1e-300, 1e300, math.nan, math.inf, -math.inf, 5.0]),
             st.sampled_from([0.0, -1.0, 1e-300, 1e300, math.nan, math.inf, 5.0]),
+            # So much that nothing else counts: of the linear equations only one is left.
+            st.sampled_from([0.0, math.nan, 1.0, 1e17]),
         ),
         max_size=6,
     )
 )
-def test_nonsense_leaves_prices_that_are_numbers(nonsense: list[tuple[float, float]]) -> None:
-    bad = [Seen((count, count, 1.0), taken) for count, taken in nonsense]
+def test_nonsense_leaves_prices_that_are_numbers(
+    nonsense: list[tuple[float, float, float]],
+) -> None:
+    bad = [Seen((count, count, 1.0), taken, weight) for count, taken, weight in nonsense]
 
     prices = learned(PARTS, bad, common_doubt=3.0)
 

@@ -113,15 +113,6 @@ class ProofUnusable(TransferError):
         )
 
 
-class DeviceUnreadable(TransferError):
-    """What was kept about a device's speed is damaged, or of another version."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "What was kept about this device cannot be read. Leave it out: it is learned anew."
-        )
-
-
 class MemoryExceeded(TransferError):
     """The device has too little memory for this painting."""
 

@@ -2,16 +2,14 @@
 
 Free of torch, so that pages can tell it before anything is painted. `work` counts what the plan of
 a painting asks for, `learn` finds the prices of one device from paintings that are finished, and
-`forecast` multiplies. Whoever calls keeps the runs, or the device (`Device.to_json`).
+`expected` multiplies. Whoever calls keeps the runs.
 """
 
-import json
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from transfer import pyramid
-from transfer.errors import DeviceUnreadable
 from transfer.ladder import LIBRARIES, Scope, chosen, ladder, usual_bytes
 from transfer.law import Part, Seen, learned, predicted
 from transfer.settings import ANIMATION_EDGE_MAX_PX, ANIMATION_FRAMES_MAX, Settings
@@ -90,29 +88,6 @@ class Device:
     seconds: tuple[float, ...] = tuple(part.price for part in _SECONDS)
     bytes: tuple[float, ...] = tuple(part.price for part in _BYTES)
 
-    def to_json(self) -> str:
-        """For `from_json`."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> "Device":
-        """What `to_json` made.
-
-        Raises:
-            DeviceUnreadable: if it is anything else.
-        """
-        try:
-            data = json.loads(text)
-            seconds, peak = (tuple(map(float, data[name])) for name in ("seconds", "bytes"))
-        except (ValueError, KeyError, TypeError):
-            raise DeviceUnreadable from None
-        prices = (*seconds, *peak)
-        if (len(seconds), len(peak)) != (len(_SECONDS), len(_BYTES)) or not all(
-            math.isfinite(price) and price > 0 for price in prices
-        ):
-            raise DeviceUnreadable
-        return cls(seconds, peak)
-
 
 @dataclass(frozen=True)
 class Forecast:
@@ -182,23 +157,8 @@ def _needed(step: pyramid.Step, brush_size: float) -> float:
     return rungs[chosen(rungs, room, scope)].bytes(scope)
 
 
-def forecast(
-    settings: Settings,
-    height: int,
-    width: int,
-    *,
-    styles: int = 1,
-    masks: int = 0,
-    proof_px: int | None = None,
-    device: Device | None = None,
-) -> Forecast:
-    """What painting a picture of this size is expected to take; see `work` for the arguments."""
-    asked = work(settings, height, width, styles=styles, masks=masks, proof_px=proof_px)
-    return expected(asked, device or Device())
-
-
 def expected(asked: Work, device: Device) -> Forecast:
-    """The same, from what was counted."""
+    """What this work is expected to take there."""
     return Forecast(
         predicted(device.seconds, asked.time_counts), predicted(device.bytes, asked.memory_counts)
     )

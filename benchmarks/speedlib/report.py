@@ -1,6 +1,5 @@
 """What was found, as text, as Markdown, and as data."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -104,8 +103,7 @@ def as_data(found: Findings) -> dict[str, Any]:
         "forecasts": [
             {**asdict(one.row), **asdict(forecast)} for one, forecast in found.forecasts()
         ],
-        # For `transfer.forecast.Device.from_json`.
-        "device": json.loads(learn(found.runs).to_json()),
+        "device": asdict(learn(found.runs)),
         "peer": None if found.peer is None else asdict(found.peer),
         "times_faster": found.times_faster(),
     }

@@ -1,5 +1,5 @@
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -66,7 +66,7 @@ def test_the_share_is_that_of_the_matrix_product(found: Findings) -> None:
 def test_the_data_is_json_and_has_the_device(found: Findings) -> None:
     data = json.loads(json.dumps(as_data(found)))
 
-    device = Device.from_json(json.dumps(data["device"]))
+    device = Device(**data["device"])
     told = expected(Whole("draft", "auto", 512).work(384, 512), device)
     assert told.seconds == pytest.approx(painted("draft", 512).figures.seconds, rel=0.1)  # type: ignore[union-attr]
     assert data["paintings"][0]["effort"] == "draft"
@@ -102,7 +102,7 @@ def test_without_anything_there_is_still_a_report() -> None:
     empty = Findings("Speed", {}, {}, [], None)
 
     assert "Speed" in as_text(empty)
-    assert as_data(empty)["device"] == json.loads(Device().to_json())
+    assert as_data(empty)["device"] == asdict(Device())
 
 
 def test_what_a_row_takes_is_told_by_like_ones() -> None:

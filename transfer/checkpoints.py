@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,11 @@ from transfer.errors import CheckpointUnusable
 from transfer.history import Halved, Pair
 from transfer.ladder import MEMORY_MAX_BYTES
 from transfer.optimize import Best, Evaluated, Memory
+from transfer.pyramid import Step
 from transfer.regions import Region
-from transfer.settings import Effort, Rendition, Settings, Start
+from transfer.settings import Rendition, Settings
 
-FORMAT = "pic2paint-checkpoint-3"
+FORMAT = "pic2paint-checkpoint-4"
 """Changes whenever an old checkpoint would be misread."""
 
 _CODES = {torch.float32: "F32", torch.float16: "F16", torch.uint8: "U8"}
@@ -58,9 +59,9 @@ class Checkpoint:
         """As safetensors."""
         position = {
             "format": FORMAT,
-            "identity": self.identity,
+            "fingerprint": self.identity,
             "position": json.dumps([self.rendition, self.step, self.evaluations]),
-            "grip": repr(self.grip),
+            "multiplier": repr(self.grip),
         }
         tensors = {"image": self.image.detach().to("cpu", torch.float32).contiguous()}
         for rendition, image in self.finished.items():
@@ -68,7 +69,7 @@ class Checkpoint:
         for place, frame in self.frames.items():
             tensors[f"frame.{place}"] = torch.frombuffer(bytearray(frame), dtype=torch.uint8)
         if self.memory is not None:
-            position["memory"] = json.dumps(_numbers_of(self.memory))
+            position["optimizer"] = json.dumps(_numbers_of(self.memory))
             tensors |= _tensors_of(self.memory)
         return _written(tensors, position)
 
@@ -85,14 +86,14 @@ class Checkpoint:
         metadata = _metadata(data)
         if metadata.get("format") != FORMAT:
             raise CheckpointUnusable("it was written by another version")
-        if metadata.get("identity") != identity:
+        if metadata.get("fingerprint") != identity:
             raise CheckpointUnusable("it belongs to other pictures or settings")
         try:
             tensors = _read(data)
             on_device = {
                 name: tensor.to(device)
                 for name, tensor in tensors.items()
-                if name.startswith(("image", "memory."))
+                if name.startswith(("image", "optimizer."))
             }
             rendition, step, evaluations = json.loads(metadata["position"])
             finished = {
@@ -105,8 +106,8 @@ class Checkpoint:
                 for name, tensor in tensors.items()
                 if name.startswith("frame.")
             }
-            image, grip = on_device["image"], float(metadata["grip"])
-            numbers = metadata.get("memory")
+            image, grip = on_device["image"], float(metadata["multiplier"])
+            numbers = metadata.get("optimizer")
             memory = None if numbers is None else _memory(json.loads(numbers), on_device)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointUnusable("it is damaged") from error
@@ -136,10 +137,10 @@ def _bytes_of(memory: Memory) -> int:
 def _tensors_of(memory: Memory) -> dict[str, Tensor]:
     tensors = {}
     for place, pair in enumerate(memory.pairs):
-        tensors[f"memory.step.{place}"] = pair.step.values
-        tensors[f"memory.change.{place}"] = pair.change.values
+        tensors[f"optimizer.step.{place}"] = pair.step.values
+        tensors[f"optimizer.change.{place}"] = pair.change.values
     if memory.best is not None:
-        tensors["memory.best"] = memory.best.image
+        tensors["optimizer.best"] = memory.best.image
     return tensors
 
 
@@ -149,8 +150,8 @@ def _numbers_of(memory: Memory) -> dict[str, Any]:
     ]
     return {
         "first_step_rms": memory.first_step_rms,
-        "lows": memory.lows,
-        "loss": None if memory.best is None else memory.best.loss,
+        "lowest_losses": memory.lows,
+        "best_loss": None if memory.best is None else memory.best.loss,
         "pairs": [[float(scalar) for scalar in four] for four in scalars],
     }
 
@@ -158,33 +159,87 @@ def _numbers_of(memory: Memory) -> dict[str, Any]:
 def _memory(numbers: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Memory:
     pairs = []
     for place, four in enumerate(numbers["pairs"]):
-        steps, changes = tensors[f"memory.step.{place}"], tensors[f"memory.change.{place}"]
+        steps, changes = tensors[f"optimizer.step.{place}"], tensors[f"optimizer.change.{place}"]
         step_scale, change_scale, inverse, square = torch.tensor(four).to(steps.device).unbind()
         step, change = Halved(steps, step_scale), Halved(changes, change_scale)
         pairs.append(Pair(step, change, inverse, square))
     best = None
-    if numbers["loss"] is not None:
-        best = Best(tensors["memory.best"], float(numbers["loss"]))
-    lows = tuple(float(low) for low in numbers.get("lows", ()))
+    if numbers["best_loss"] is not None:
+        best = Best(tensors["optimizer.best"], float(numbers["best_loss"]))
+    lows = tuple(float(low) for low in numbers["lowest_losses"])
     return Memory(tuple(pairs), float(numbers["first_step_rms"]), best, lows)
 
 
-def identity_of(settings: Settings, plans: object, photo: Tensor, regions: Sequence[Region]) -> str:
-    """What has to be the same for a checkpoint to fit: settings, planned steps, and pixels."""
-    digest = hashlib.sha256(repr((settings, plans)).encode())
-    guides = [region.guide for region in regions if region.guide is not None]
-    for picture in (photo, *(style for region in regions for style in region.styles), *guides):
-        digest.update(repr(tuple(picture.shape)).encode())
-        digest.update(picture.to("cpu").numpy().tobytes())
-    return digest.hexdigest()
+def settings_as_json(settings: Settings) -> dict[str, object]:
+    """Return everything in the settings that a fingerprint covers.
+
+    The names are part of the checkpoint's format: when a field gets another name, its name here
+    stays, and stored checkpoints go on fitting.
+    """
+    expert = settings.expert
+    return {
+        "long_edge_px": settings.long_edge_px,
+        "strength": settings.strength,
+        "effort": settings.effort,
+        "backbone": settings.backbone,
+        "renditions": settings.renditions,
+        "seed": settings.seed,
+        "style_weights": settings.style_weights,
+        "brush_size": settings.brush_size,
+        "smoothness": settings.smoothness,
+        "start": settings.start,
+        "color_map": settings.color_map,
+        "animation": settings.animation,
+        "content_weight": expert.content_weight,
+        "smoothness_weight": expert.smoothness_weight,
+        "style_layers": expert.style_layers,
+        "content_layer": expert.content_layer,
+        "pooling": expert.pooling,
+        "evaluations": expert.evaluations,
+    }
+
+
+def identity_of(
+    settings: Settings,
+    plans: Mapping[Rendition, Sequence[Step]],
+    photo: Tensor,
+    regions: Sequence[Region],
+    proof: str | None = None,
+) -> str:
+    """Return the fingerprint of what has to be the same for a checkpoint to fit.
+
+    Args:
+        settings: of the painting.
+        plans: steps of each rendition, in painting order.
+        photo: at the size of the painting.
+        regions: its styles.
+        proof: digest of the earlier painting that it goes on from, if there is one.
+    """
+    planned = [
+        {
+            "rendition": rendition,
+            "steps": [
+                {
+                    "backbone": step.backbone,
+                    "height": step.height,
+                    "width": step.width,
+                    "evaluations": step.evaluations,
+                }
+                for step in steps
+            ],
+        }
+        for rendition, steps in plans.items()
+    ]
+    covered = {"settings": settings_as_json(settings), "plan": planned, "proof": proof}
+    return _fingerprint(covered, photo, regions)
 
 
 def kinship_of(
     settings: Settings, last: tuple[str, int, int], photo: Tensor, regions: Sequence[Region]
 ) -> str:
-    """What has to be the same for the optimizer's memory to fit another painting.
+    """Return the fingerprint of what has to be the same for the optimizer's memory to fit.
 
-    Not how long it is painted, nor what else is made of it.
+    It may be another painting's: how long it is painted, and what else is made of it, may differ.
 
     Args:
         settings: of the painting.
@@ -192,16 +247,32 @@ def kinship_of(
         photo: at the size of the painting.
         regions: its styles.
     """
-    alike = replace(
-        settings,
-        effort=Effort.STANDARD,
-        renditions=settings.renditions[:1],
-        seed=0,
-        start=Start.RECOLORED,
-        animation=False,
-        expert=replace(settings.expert, evaluations=None),
-    )
-    return identity_of(alike, last, photo, regions)
+    kept = settings_as_json(settings) | {"renditions": settings.renditions[:1]}
+    for name in ("effort", "seed", "start", "animation", "evaluations"):
+        del kept[name]
+    end = dict(zip(("backbone", "height", "width"), last, strict=True))
+    return _fingerprint({"settings": kept, "last": end}, photo, regions)
+
+
+def _fingerprint(covered: Mapping[str, object], photo: Tensor, regions: Sequence[Region]) -> str:
+    """Return the SHA-256 of all this as JSON, hexadecimal."""
+    pictures = {
+        "photo": _pixels_as_json(photo),
+        "regions": [
+            {
+                "styles": [_pixels_as_json(style) for style in region.styles],
+                "guide": None if region.guide is None else _pixels_as_json(region.guide),
+            }
+            for region in regions
+        ],
+    }
+    text = json.dumps({**covered, **pictures}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _pixels_as_json(picture: Tensor) -> dict[str, object]:
+    values = picture.cpu().contiguous().numpy()
+    return {"shape": values.shape, "sha256": hashlib.sha256(values.data).hexdigest()}
 
 
 def _metadata(data: bytes) -> dict[str, str]:

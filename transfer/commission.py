@@ -102,8 +102,8 @@ class Commission:
         proof_px = None if proof is None else proof.long_edge_px
         self._plans = pyramid.plans(settings, self.height, self.width, proof_px)
         pictures = self._photo, self._regions
-        beginning = self._plans if proof is None else (self._plans, proof.digest)
-        identity = identity_of(settings, beginning, *pictures)
+        digest = None if proof is None else proof.digest
+        identity = identity_of(settings, self._plans, *pictures, digest)
         last = self._plans[settings.renditions[0]][-1]
         place = last.backbone, last.height, last.width
         self._kinship = kinship_of(settings, place, *pictures)

@@ -1,21 +1,34 @@
+import hashlib
 import io
+import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load
+from safetensors.torch import load, save
 
 from transfer import checkpoints
-from transfer.checkpoints import Checkpoint
+from transfer.checkpoints import Checkpoint, identity_of, kinship_of, settings_as_json
 from transfer.engine import Progress, paint
 from transfer.errors import Cancelled, CheckpointUnusable
 from transfer.history import Halved, Pair
 from transfer.optimize import Best, Memory
-from transfer.settings import Backbone, Effort, Expert, Rendition, Settings
+from transfer.pyramid import Step
+from transfer.regions import Region
+from transfer.settings import (
+    Backbone,
+    ColorMap,
+    Effort,
+    Expert,
+    Pooling,
+    Rendition,
+    Settings,
+    Start,
+)
 
 SETTINGS = Settings(
     long_edge_px=64,
@@ -160,7 +173,7 @@ def test_it_is_a_safetensors_file() -> None:
     tensors = load(stored.to_bytes())
 
     assert torch.equal(tensors["image"], image)
-    assert torch.equal(tensors["memory.step.0"], pair.step.values)
+    assert torch.equal(tensors["optimizer.step.0"], pair.step.values)
     assert tensors["frame.7"].numpy().tobytes() == b"frame"
     assert tensors["finished.styled"].shape == (4, 5, 3)
 
@@ -175,7 +188,6 @@ def some_bytes() -> bytes:
         pytest.param(b"", "damaged", id="empty"),
         pytest.param(b"\x05\0\0\0\0\0\0\0{}{}{", "damaged", id="no header"),
         pytest.param(some_bytes()[:-9], "damaged", id="cut off"),
-        pytest.param(some_bytes().replace(b"checkpoint-3", b"checkpoint-2"), "version", id="old"),
         pytest.param(some_bytes().replace(b'"id"', b'"no"'), "other pictures", id="foreign"),
         pytest.param(
             Checkpoint("id", 0, 0, 1, torch.full((1, 3, 4, 4), torch.nan), {}).to_bytes(),
@@ -187,6 +199,121 @@ def some_bytes() -> bytes:
 def test_an_unusable_checkpoint_is_refused_with_the_reason(data: bytes, reason: str) -> None:
     with pytest.raises(CheckpointUnusable, match=reason):
         Checkpoint.from_bytes(data, "id")
+
+
+def test_a_checkpoint_of_the_format_before_is_of_another_version() -> None:
+    """The painting then begins anew, with this sentence in the log."""
+    metadata = {
+        "format": "pic2paint-checkpoint-3",
+        "identity": "id",
+        "position": "[0, 1, 2]",
+        "grip": "1.0",
+    }
+    stored = save({"image": torch.zeros(1, 3, 4, 4)}, metadata)
+
+    with pytest.raises(CheckpointUnusable) as caught:
+        Checkpoint.from_bytes(stored, "id")
+
+    assert str(caught.value) == (
+        "The checkpoint cannot be used: it was written by another version."
+        " Paint from the beginning."
+    )
+
+
+PINNED_SETTINGS = Settings(
+    style_weights=(1.0, 0.5),
+    renditions=(Rendition.HISTOGRAM, Rendition.STYLED),
+    expert=Expert(style_layers=(("relu4_1", 2.0),), content_layer="relu3_1", evaluations=40),
+)
+PINNED_JSON = (
+    '"settings": {"animation": false, "backbone": "auto", "brush_size": 1.0,'
+    ' "color_map": "symmetric", "content_layer": "relu3_1", "content_weight": null,'
+    ' "effort": "standard", "evaluations": 40, "long_edge_px": 512, "pooling": "max",'
+    ' "renditions": ["histogram", "styled"], "seed": 0, "smoothness": 0.5,'
+    ' "smoothness_weight": null, "start": "recolored", "strength": 0.5,'
+    ' "style_layers": [["relu4_1", 2.0]], "style_weights": [1.0, 0.5]}'
+)
+PINNED_OPTIMIZER_JSON = (
+    '"settings": {"backbone": "auto", "brush_size": 1.0, "color_map": "symmetric",'
+    ' "content_layer": "relu3_1", "content_weight": null, "long_edge_px": 512, "pooling": "max",'
+    ' "renditions": ["histogram"], "smoothness": 0.5, "smoothness_weight": null, "strength": 0.5,'
+    ' "style_layers": [["relu4_1", 2.0]], "style_weights": [1.0, 0.5]}'
+)
+
+
+def test_the_fingerprints_cover_this_json() -> None:
+    """Byte for byte: one that comes out otherwise makes every stored checkpoint useless."""
+    photo, guide = torch.full((1, 3, 2, 4), 0.5), torch.ones(1, 1, 2, 4)
+    styles = torch.zeros(1, 3, 3, 3), torch.ones(1, 3, 5, 3)
+    regions = (Region(styles[:1], None, guide), Region(styles[1:], None, None))
+    plans = {Rendition.HISTOGRAM: (Step("compact", 2, 4, 40),), Rendition.STYLED: ()}
+    sha256 = [
+        hashlib.sha256(np.full(count, value, dtype="<f4").tobytes()).hexdigest()
+        for count, value in ((3 * 2 * 4, 0.5), (3 * 3 * 3, 0.0), (3 * 5 * 3, 1.0), (2 * 4, 1.0))
+    ]
+    photo_json = f'"photo": {{"sha256": "{sha256[0]}", "shape": [1, 3, 2, 4]}}'
+    regions_json = (
+        f'"regions": [{{"guide": {{"sha256": "{sha256[3]}", "shape": [1, 1, 2, 4]}},'
+        f' "styles": [{{"sha256": "{sha256[1]}", "shape": [1, 3, 3, 3]}}]}},'
+        f' {{"guide": null, "styles": [{{"sha256": "{sha256[2]}", "shape": [1, 3, 5, 3]}}]}}]'
+    )
+    plan_json = (
+        '"plan": [{"rendition": "histogram", "steps":'
+        ' [{"backbone": "compact", "evaluations": 40, "height": 2, "width": 4}]},'
+        ' {"rendition": "styled", "steps": []}]'
+    )
+    whole = ", ".join([photo_json, plan_json, '"proof": "abc"', regions_json, PINNED_JSON])
+    last_json = '"last": {"backbone": "compact", "height": 2, "width": 4}'
+    optimizer = ", ".join([last_json, photo_json, regions_json, PINNED_OPTIMIZER_JSON])
+
+    identity = identity_of(PINNED_SETTINGS, plans, photo, regions, "abc")
+    kinship = kinship_of(PINNED_SETTINGS, ("compact", 2, 4), photo, regions)
+
+    assert f'"settings": {json.dumps(settings_as_json(PINNED_SETTINGS), sort_keys=True)}' == (
+        PINNED_JSON
+    )
+    assert identity == hashlib.sha256(f"{{{whole}}}".encode()).hexdigest()
+    assert kinship == hashlib.sha256(f"{{{optimizer}}}".encode()).hexdigest()
+
+
+OTHER_SETTINGS: dict[str, Any] = {
+    "long_edge_px": 513,
+    "strength": 0.6,
+    "effort": Effort.DRAFT,
+    "backbone": Backbone.COMPACT,
+    "renditions": (Rendition.LUMINANCE,),
+    "seed": 1,
+    "style_weights": (2.0,),
+    "brush_size": 1.5,
+    "smoothness": 0.6,
+    "start": Start.NOISE,
+    "color_map": ColorMap.PCA,
+    "animation": True,
+}
+OTHER_EXPERT: dict[str, Any] = {
+    "content_weight": 0.3,
+    "smoothness_weight": 0.3,
+    "style_layers": (("relu1_1", 1.0),),
+    "content_layer": "relu3_1",
+    "pooling": Pooling.AVERAGE,
+    "evaluations": 50,
+}
+
+
+def test_the_fingerprint_covers_every_field_of_the_settings() -> None:
+    assert {field.name for field in fields(Settings)} == {*OTHER_SETTINGS, "expert"}
+    assert {field.name for field in fields(Expert)} == set(OTHER_EXPERT)
+    changed: list[Settings] = [
+        *(replace(Settings(), **{name: value}) for name, value in OTHER_SETTINGS.items()),
+        *(Settings(expert=Expert(**{name: value})) for name, value in OTHER_EXPERT.items()),
+    ]
+
+    usual = settings_as_json(Settings())
+
+    assert len(usual) == len(changed)
+    for settings in changed:
+        # One name for each field: exactly that one changes.
+        assert len(settings_as_json(settings).items() ^ usual.items()) == 2, settings
 
 
 def test_a_checkpoint_fits_only_its_own_painting() -> None:

@@ -34,8 +34,6 @@ _EVERYWHERE = Path("everywhere")
 """Stands for no mask among others."""
 
 _BACKBONES = "backbones"
-_UNKNOWN_BYTES = 550_000_000
-"""Stands in for the size of a download that is not known: sets how often the line is renewed."""
 
 
 class OutputUnwritable(TransferError):
@@ -198,11 +196,7 @@ def _download(weights_dir: Path | None) -> None:
     """Fetch torchvision's weights, unless they are there already."""
     from transfer.backbones import vgg19_torchvision
 
-    line = _ProgressLine()
-    try:
-        vgg19_torchvision.fetch(weights_dir, line.show_download)
-    finally:
-        line.end()
+    vgg19_torchvision.fetch(weights_dir, progress=sys.stderr.isatty())
 
 
 def output_paths(output: Path, renditions: Sequence[Rendition]) -> dict[Rendition, Path]:
@@ -261,27 +255,14 @@ class _ProgressLine:
 
     def show(self, progress: "Progress") -> None:
         """How far a painting is."""
-        self._show(
-            progress.fraction,
-            f"{progress.fraction:4.0%}  {progress.rendition} at {progress.long_edge_px} px, "
-            f"evaluation {progress.evaluation} of {progress.evaluations}",
-        )
-
-    def show_download(self, received_bytes: int, total_bytes: int | None) -> None:
-        """How far a download is."""
-        received = f"{received_bytes / 1e6:.1f}"
-        if total_bytes is None:
-            self._show(received_bytes / _UNKNOWN_BYTES, f"downloaded {received} MB")
-        else:
-            fraction = received_bytes / total_bytes
-            text = f"{fraction:4.0%}  downloaded {received} of {total_bytes / 1e6:.1f} MB"
-            self._show(fraction, text)
-
-    def _show(self, fraction: float, text: str) -> None:
-        step = int(fraction * (100 if self._is_terminal else 10))
+        step = int(progress.fraction * (100 if self._is_terminal else 10))
         if step == self._shown:
             return
         self._shown = step
+        text = (
+            f"{progress.fraction:4.0%}  {progress.rendition} at {progress.long_edge_px} px, "
+            f"evaluation {progress.evaluation} of {progress.evaluations}"
+        )
         if self._is_terminal:
             print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
         else:

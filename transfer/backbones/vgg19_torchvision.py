@@ -1,62 +1,47 @@
 """torchvision's VGG-19, trained anew on ImageNet: fetched once, trimmed, kept in a folder."""
 
+import contextlib
 import importlib
-import os
+import io
 import pickle
-import re
+import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from types import ModuleType
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
 
 import safetensors
 import safetensors.torch
 import torch
+import torch.hub
 from torch import Tensor
 
 from transfer.backbones.catalog import DOWNLOAD_COMMAND, torchvision_file
-from transfer.backbones.download import (
-    DownloadFailed,
-    OnDownload,
-    download,
-    exclusive,
-    on_disk,
-    part_of,
-)
 from transfer.backbones.vgg import CONVOLUTIONS, MEAN_BGR, VggBackbone
 from transfer.errors import WeightsUnavailable
 from transfer.settings import Precision
 
 NAME = "vgg19-torchvision"
 
-_declared: list[torch.library.Library] = []
-"""An operator is forgotten with the library that declared it."""
-
 
 @dataclass(frozen=True)
 class Source:
-    """Where the weights are, and the input that they were trained on."""
+    """Where the weights are, and how red, green and blue in [0, 1] are normalized for them."""
 
     url: str
-    sha256_prefix: str
-    """Eight hexadecimal digits or more."""
+    """Ends in ``-<first digits of its SHA-256>.pth``, by which the file is checked."""
     mean: tuple[float, ...]
-    """Of red, green and blue, subtracted from values in [0, 1]."""
     std: tuple[float, ...]
-    """Of red, green and blue; divides what is left."""
 
 
 def load(
-    device: torch.device,
-    precision: Precision = Precision.AUTO,
-    weights_dir: Path | None = None,
+    device: torch.device, precision: Precision = Precision.AUTO, weights_dir: Path | None = None
 ) -> VggBackbone:
-    """VGG-19 as torchvision trained it. Never downloads: see `fetch`.
-
-    Args:
-        device: where it computes.
-        precision: of gradients.
-        weights_dir: where `fetch` has put it; None for `catalog.default_weights_dir`.
+    """VGG-19 as torchvision trained it. Never downloads: `fetch` does, into ``weights_dir``.
 
     Raises:
         WeightsUnavailable: if the weights were not fetched, or their file is damaged.
@@ -89,52 +74,40 @@ def read_weights(path: Path) -> dict[str, tuple[Tensor, Tensor]]:
 
 
 def fetch(
-    weights_dir: Path | None = None,
-    on_progress: OnDownload | None = None,
-    source: Source | None = None,
+    weights_dir: Path | None = None, *, progress: bool = False, source: Source | None = None
 ) -> Path:
-    """Download the weights and keep the convolutions, unless they are here already.
-
-    Several processes may do so at once: one works, the others wait for it.
+    """Download the weights and keep the convolutions, unless they are here; return their file.
 
     Args:
         weights_dir: where to keep them; made if it is missing, None for
             `catalog.default_weights_dir`.
-        on_progress: gets the bytes received and those to come; what it raises passes through.
+        progress: whether stderr shows how much has come.
         source: another one than torchvision's own.
 
-    Returns:
-        the file for `read_weights`.
-
     Raises:
-        WeightsUnavailable: if they cannot be had, for whatever reason; nothing that is half done
-            is ever taken for whole.
+        WeightsUnavailable: if they cannot be had, for whatever reason.
     """
     kept = torchvision_file(weights_dir)
-    if _is_sound(kept):
+    with contextlib.suppress(WeightsUnavailable):
+        read_weights(kept)
         return kept
     source = source or published()
-    whole = kept.with_name(source.url.rpartition("/")[2])
-
-    def on_wait() -> None:
-        try:
-            received = part_of(whole).stat().st_size
-        except OSError:
-            return  # the other process has not begun, or has come to the end
-        if on_progress is not None:
-            on_progress(received, None)
-
     try:
-        with on_disk(kept.parent):
-            kept.parent.mkdir(parents=True, exist_ok=True)
-        with exclusive(kept.with_suffix(".lock"), on_wait):
-            if not _is_sound(kept):
-                download(source.url, whole, source.sha256_prefix, on_progress)
-                _write(_trimmed_file(whole, source), kept)
-                with on_disk(whole):
-                    whole.unlink()
-    except DownloadFailed as error:
-        raise WeightsUnavailable(NAME, str(error)) from None
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        # Renamed at the end, on one disk: nobody ever reads half a file.
+        with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+            weights = _trimmed(_downloaded(source.url, folder, progress=progress), source)
+            small = Path(folder) / kept.name
+            small.write_bytes(safetensors.torch.save(weights))
+            small.replace(kept)
+    except (RuntimeError, pickle.UnpicklingError, KeyError):
+        # RuntimeError: another hash; so a connection that broke off is found out, too.
+        raise WeightsUnavailable(
+            NAME, f"the file from {source.url} came in part or is not VGG-19; try again."
+        ) from None
+    except OSError as error:
+        reason = f"{kept.parent} cannot be written ({error.strerror})"
+        raise WeightsUnavailable(NAME, f"{reason}; make room or name another folder.") from None
     return kept
 
 
@@ -142,19 +115,14 @@ def published() -> Source:
     """The source as the installed torchvision states it.
 
     Raises:
-        WeightsUnavailable: if torchvision is missing, or gives no hash.
+        WeightsUnavailable: if torchvision is missing.
     """
     weights = _torchvision_models().VGG19_Weights.IMAGENET1K_V1
-    digits = re.search(r"-([0-9a-f]{8,})\.pth$", weights.url)
-    if digits is None:
-        raise WeightsUnavailable(
-            NAME, f"torchvision gives no hash in {weights.url}; install the project again."
-        )
     preset = weights.transforms()
-    return Source(weights.url, digits.group(1), tuple(preset.mean), tuple(preset.std))
+    return Source(weights.url, tuple(preset.mean), tuple(preset.std))
 
 
-def trimmed(stored: Mapping[str, Tensor], source: Source) -> dict[str, Tensor]:
+def _trimmed(stored: Mapping[str, Tensor], source: Source) -> dict[str, Tensor]:
     """The convolutions up to conv5_1, for the input that `VggBackbone` gives all its networks.
 
     torchvision's network sees RGB in [0, 1], normalized; ours sees BGR in 0..255, minus another
@@ -162,13 +130,8 @@ def trimmed(stored: Mapping[str, Tensor], source: Source) -> dict[str, Tensor]:
     convolution can take the difference into its weights: exactly, because borders are reflected,
     and what is reflected has been normalized too.
 
-    Args:
-        stored: torchvision's state dict, any width.
-        source: says how its input was normalized.
-
-    Returns:
-        ``"conv1_1.weight"`` and so on, float32. Half precision would save 26 MB of 52, for a
-        relative error of 3e-4 in each layer (measured with the weights of `vgg19`).
+    Float32: half precision would save 26 MB of 52, for a relative error of 3e-4 in each layer
+    (measured with the weights of `vgg19`).
 
     Raises:
         KeyError: if a layer is missing.
@@ -187,50 +150,27 @@ def trimmed(stored: Mapping[str, Tensor], source: Source) -> dict[str, Tensor]:
     offset = (torch.tensor(MEAN_BGR, dtype=torch.float64).flip(0) / 255.0 - mean) / std
     bias = weights["conv1_1.bias"].double() + torch.einsum("oihw,i->o", kernel, offset)
     kernel = (kernel / (255.0 * std).reshape(1, 3, 1, 1)).flip(1)
-    return weights | {
-        "conv1_1.weight": kernel.float().contiguous(),
-        "conv1_1.bias": bias.float(),
-    }
+    return weights | {"conv1_1.weight": kernel.float().contiguous(), "conv1_1.bias": bias.float()}
 
 
-def _trimmed_file(path: Path, source: Source) -> dict[str, Tensor]:
-    """What is kept of torchvision's file.
-
-    Raises:
-        WeightsUnavailable: if it is not the state dict of this network; then it is removed.
-    """
+def _downloaded(url: str, folder: str, *, progress: bool) -> Mapping[str, Tensor]:
     try:
-        # weights_only: the file can hold tensors, but no code; eight digits of a hash stop
-        # accidents, not attacks. Not mapped into memory: files as old as this one cannot be.
-        return trimmed(torch.load(path, map_location="cpu", weights_only=True), source)
-    except (pickle.UnpicklingError, KeyError):
-        path.unlink()
+        # It announces itself on stdout, where the command line prints its results.
+        with contextlib.redirect_stdout(sys.stderr if progress else io.StringIO()):
+            # Tensors only, no code: eight digits of a hash stop accidents, not attacks.
+            return torch.hub.load_state_dict_from_url(
+                url, folder, "cpu", progress, check_hash=True, weights_only=True
+            )
+    except (URLError, HTTPException, ConnectionError, TimeoutError) as error:
+        if isinstance(error, HTTPError):
+            error.close()
+        cause = getattr(error, "reason", error)
+        reason = getattr(cause, "strerror", None) or cause
         raise WeightsUnavailable(
-            NAME, f"the file from {source.url} is no VGG-19 and was removed; try again."
+            NAME,
+            f"{urlsplit(url).netloc} does not send them ({reason});"
+            " check the connection to the internet and try again.",
         ) from None
-
-
-def _is_sound(path: Path) -> bool:
-    try:
-        read_weights(path)
-    except WeightsUnavailable:
-        return False
-    return True
-
-
-def _write(weights: Mapping[str, Tensor], path: Path) -> None:
-    """Under a temporary name first, so that nobody ever reads half a file."""
-    temporary = path.with_suffix(".new")
-    content = safetensors.torch.save(dict(weights))
-    try:
-        with on_disk(path):
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _torchvision_models() -> ModuleType:
@@ -252,9 +192,7 @@ def _torchvision_models() -> ModuleType:
     except RuntimeError as error:
         if "operator torchvision::" not in str(error):
             raise
-    library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
-    _declared.append(library)
     for operator in ("nms", "qnms"):
-        schema = f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-        library.define(schema)  # type: ignore[no-untyped-call]
+        schema = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+        torch.library.define(f"torchvision::{operator}", schema)
     return importlib.import_module("torchvision.models")

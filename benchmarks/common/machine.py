@@ -1,4 +1,4 @@
-"""The machine: what times depend on, and its memory and processor, as far as the system tells."""
+"""The machine: a description, and its memory and processor, as far as the system tells."""
 
 import os
 import platform
@@ -20,7 +20,7 @@ _FREE_SHARE = 0.95
 
 
 def describe() -> dict[str, str | int]:
-    """Return what times depend on."""
+    """Describe the machine and the software, on which times depend."""
     threads = {name: os.environ.get(name, "") for name in ("OMP_NUM_THREADS", "GOMP_SPINCOUNT")}
     processor = next(
         (line.partition(":")[2].strip() for line in _lines("cpuinfo", "model name")), None

@@ -46,7 +46,7 @@ class Order:
 
 
 Identity = Mapping[str, str | int | float]
-"""Everything but the pictures that decides how a painting looks, and the device of its time."""
+"""Properties, apart from the pictures, that decide how a painting looks, and its device."""
 
 
 def all_pairs(folder: Path) -> list[Pair]:

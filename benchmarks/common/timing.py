@@ -47,7 +47,7 @@ class Ended:
 
     @property
     def last_words(self) -> str:
-        """How it ended, for an error's sentence: its status and the last line that it printed."""
+        """End of an error's sentence: its status and the last line that it printed."""
         said = next((line for line in reversed(self.lines) if line.strip()), "nothing")
         return f"ended with status {self.status} and last said: {said}"
 

@@ -47,7 +47,7 @@ class Program:
         self.name = name
         self.environ = dict(environ)
         self.is_held_down = False
-        """Whether it is not restarted when it ends."""
+        """True if it is not restarted when it ends."""
         self._command = list(command)
         self._log = log
         self._lock = threading.RLock()

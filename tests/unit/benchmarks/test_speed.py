@@ -2,15 +2,12 @@ import json
 import signal
 import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from benchmarks import speed
 from benchmarks.common.machine import free_bytes
-from benchmarks.common.pairs import Order, all_pairs
-from benchmarks.common.pastiche import time_iterations
 from config import PROJECT_ROOT
 from tests.servers import wait_until
 from tests.unit.benchmarks.fakes import folder_of_pictures
@@ -89,14 +86,6 @@ def test_what_would_take_too_long_is_left_out(
 
     assert status == 0
     assert "minutes here, and 0.001 are the limit" in capsys.readouterr().out
-
-
-def test_the_peer_is_timed_by_the_lines_of_its_own_command(pictures: Path) -> None:
-    found = time_iterations(Order(all_pairs(pictures)[0], 64, seed=0, device="cpu"), 2)
-
-    assert found.iteration_s > 0
-    assert found.painting_s == 1000 * found.iteration_s
-    assert found.version == metadata.version("pastiche")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

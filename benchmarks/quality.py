@@ -29,10 +29,9 @@ from PIL import Image
 from benchmarks.common import machine
 from benchmarks.common.commandline import (
     Parser,
-    Stopped,
     cache_folder,
     make_folder,
-    raise_on_stop,
+    run_program,
     whole_number,
 )
 from benchmarks.common.errors import BenchmarkError
@@ -50,7 +49,6 @@ from benchmarks.qualitylib.report import Result, as_data, as_markdown, as_text
 from benchmarks.qualitylib.sheet import Tile, contact_sheet
 from benchmarks.qualitylib.store import PaintingStore
 from transfer.backbones import vgg19
-from transfer.errors import TransferError
 from transfer.images import read_image
 from transfer.settings import Effort, Expert, Settings
 
@@ -61,21 +59,16 @@ DEFAULT_PEER_STEPS = 300
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Paint, measure and report; 0 when all is written, 2 when something is wrong."""
-    raise_on_stop()
-    try:
+
+    def work() -> None:
         options = _options(arguments)
         pairs, engines = _pairs(options), _engines(options)
         store = PaintingStore(options.keep)
         folder = make_folder(options.output or options.keep / "report")
         results = _measure(options, pairs, engines, store)
         _write(folder, f"Quality at {options.size} px", results)
-    except (BenchmarkError, TransferError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    except Stopped as stop:
-        print("\nStopped; what is finished is kept.", file=sys.stderr)
-        return stop.status
-    return 0
+
+    return run_program(work, "Stopped; what is finished is kept.")
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -30,7 +30,7 @@ from benchmarks.common.commandline import (
     Stopped,
     cache_folder,
     make_folder,
-    raise_on_stop,
+    run_program,
     whole_number,
 )
 from benchmarks.common.errors import BenchmarkError
@@ -47,7 +47,6 @@ from benchmarks.speedlib.rows import (
     WholePainting,
     expected_s,
 )
-from transfer.errors import TransferError
 from transfer.settings import Backbone, Effort, Precision, Settings
 
 DEFAULT_SIZES = (256, 512, 1024, 2048, 4096)
@@ -58,26 +57,20 @@ DEFAULT_PEER_STEPS = 8
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and report; 0 when all is written, 2 when something is wrong."""
-    raise_on_stop()
-    try:
+
+    def work() -> None:
         options = _options(arguments)
         rows, bench = _rows(options), _bench(options)
         folder = make_folder(options.output or cache_folder("speed"))
         run = _Run(options, bench)
         try:
             run.measure(rows)
-        except Stopped as stop:
+        except Stopped:
             run.write(folder)
-            print("\nStopped; what is finished is written.", file=sys.stderr)
-            return stop.status
+            raise
         run.write(folder)
-    except (BenchmarkError, TransferError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    except Stopped as stop:
-        print("\nStopped.", file=sys.stderr)
-        return stop.status
-    return 0
+
+    return run_program(work, "Stopped; what is finished is written.")
 
 
 class _Run:

@@ -14,8 +14,7 @@ import sys
 
 import torch
 
-from benchmarks.common.commandline import Parser
-from benchmarks.common.errors import BenchmarkError
+from benchmarks.common.commandline import Parser, run_program
 from benchmarks.common.pairs import FIXED_PAIRS, Pair, named_pairs
 from transfer.backbones.vgg import VggBackbone
 from transfer.engine import Painter
@@ -29,7 +28,7 @@ _NOISE = 0.05
 """Standard deviation of the noise, without which the content has no gradient."""
 
 
-def main() -> int:
+def main() -> None:
     """Measure and print."""
     parser = Parser("benchmarks.tiles", __doc__)
     parser.add_pictures()
@@ -38,12 +37,8 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=1024, help="long edge, px (%(default)s)")
     parser.add_argument("--tile", type=int, nargs="+", default=[512, 256, 128], metavar="PX")
     parser.add_argument("--pairs", type=int, default=len(FIXED_PAIRS), help="(%(default)s)")
-    try:
-        options = parser.parse_args()
-        pairs = named_pairs(options.pictures, FIXED_PAIRS[: options.pairs])
-    except BenchmarkError as error:
-        print(error, file=sys.stderr)
-        return 2
+    options = parser.parse_args()
+    pairs = named_pairs(options.pictures, FIXED_PAIRS[: options.pairs])
     # In single precision: in half, rounding is all that there is to see.
     backbone = Painter(precision=Precision.SINGLE).backbone(options.backbone)
     print(f"{options.backbone}, {options.size} px; difference from the whole picture's gradient,")
@@ -56,7 +51,6 @@ def main() -> int:
         text = "".join(f"{f'{largest:.1e}  {norm:.1e}':>22}" for largest, norm in cells)
         print(f"{pair.name:<28}{text}", flush=True)
     print(f"\nworst: {worst:.1e}")
-    return 0
 
 
 def _deviation(backbone: VggBackbone, pair: Pair, size: int, tile_px: int) -> tuple[float, float]:
@@ -74,4 +68,4 @@ def _deviation(backbone: VggBackbone, pair: Pair, size: int, tile_px: int) -> tu
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(main, "Stopped."))

@@ -1,14 +1,17 @@
-"""Command lines of the benchmarks: their parser, their folders, and how they are stopped."""
+"""Command lines of the benchmarks: parser, folders, errors and stops."""
 
 import argparse
 import os
 import signal
+import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 from benchmarks.common.errors import BenchmarkError, FolderUnusable
 from config import PROJECT_ROOT
+from transfer.errors import TransferError
 
 DEFAULT_PICTURES = PROJECT_ROOT.parent / "shared" / "pictures"
 
@@ -53,6 +56,25 @@ def raise_on_stop() -> None:
     # SIGINT, too: shells have their background jobs ignore it.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
+
+
+def run_program(work: Callable[[], None], stopped: str) -> int:
+    """Do a program's work, and return its exit status: 2 after an error, which is printed.
+
+    Args:
+        work: what the program does.
+        stopped: the sentence to print when it was stopped.
+    """
+    raise_on_stop()
+    try:
+        work()
+    except (BenchmarkError, TransferError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except Stopped as stop:
+        print(f"\n{stopped}", file=sys.stderr)
+        return stop.status
+    return 0
 
 
 def whole_number(text: str, least: int = 0) -> int:

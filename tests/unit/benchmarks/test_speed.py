@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import speed
+from benchmarks.common import commandline
 from benchmarks.common.machine import free_bytes
 from config import PROJECT_ROOT
 from tests.servers import wait_until
@@ -21,7 +22,7 @@ def pictures(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _own_signals(monkeypatch: pytest.MonkeyPatch) -> None:
     """The runner keeps its own handlers."""
-    monkeypatch.setattr(speed, "raise_on_stop", lambda: None)
+    monkeypatch.setattr(commandline, "raise_on_stop", lambda: None)
 
 
 def run(pictures: Path, *arguments: str) -> int:

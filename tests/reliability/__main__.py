@@ -8,7 +8,7 @@ hanging or broken.
 
     python -m tests.reliability [--full] [--json FILE] [--only NAME ...] [--rounds N] [--seed N]
 
-One round of each fault takes about 11 minutes on two cores. `--full` takes about two hours: 20
+One round of each fault takes about 12 minutes on two cores. `--full` takes about two hours: 20
 SIGKILLs of a worker, 10 of each other fault, and 200 paintings under a chaos of kills; stops and
 outages last a minute instead of 15 to 20 s. The small disk needs the right to mount, and setting a
 worker's clock needs libfaketime (Debian: apt install faketime), and `sync-order` strace and the

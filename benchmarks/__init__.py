@@ -1,1 +1,1 @@
-"""Programs that measure; each tells in its first lines what, and how long it runs."""
+"""Programs that measure; the first lines of each say what it measures, and its run time."""

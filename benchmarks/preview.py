@@ -1,4 +1,4 @@
-"""What the live preview costs: the same painting with and without the reporter that shows it.
+"""Measure the cost of the live preview: paintings with and without the reporter that shows it.
 
 Paints one picture in pairs, with the worker's reporter (progress, preview and checkpoints into a
 real database and real files) and without, in changing order, and compares wall-clock and CPU time
@@ -82,8 +82,8 @@ def _measure(
         painter.paint(content, [style], settings, on_progress)
         return {"wall_s": time.monotonic() - wall, "cpu_s": time.process_time() - cpu}
 
-    def shown() -> dict[str, float]:
-        claim = _claim()
+    def paint_shown() -> dict[str, float]:
+        claim = _order_and_claim()
         with Reporter(app, claim, storage, lambda: False) as reporter:
             figures = paint(reporter.on_progress)
         painting = db.session.get_one(Painting, claim.painting_id, populate_existing=True)
@@ -94,12 +94,12 @@ def _measure(
     paint(None)
     found = []
     for number in range(pairs):
-        # Alternating who goes first: machines get slower or faster meanwhile.
+        # They take turns to be first, as machines get slower or faster meanwhile.
         if number % 2:
             hidden = paint(None)
-            found.append((shown(), hidden))
+            found.append((paint_shown(), hidden))
         else:
-            first = shown()
+            first = paint_shown()
             found.append((first, paint(None)))
     return found
 
@@ -123,7 +123,7 @@ def _site(folder: Path) -> Flask:
     return app
 
 
-def _claim() -> Claim:
+def _order_and_claim() -> Claim:
     with writing() as database:
         database.add(
             Painting(

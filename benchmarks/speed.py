@@ -1,4 +1,4 @@
-"""Speed: how long evaluations and whole paintings take, how much memory, beside a peer's time.
+"""Measure time and memory of evaluations and whole paintings, beside a peer's.
 
 Times single evaluations (loss and gradient) of each backbone and whole paintings of each effort,
 each in a process of its own, from small pictures to large ones; the machine's own matrix products,
@@ -17,169 +17,121 @@ stopped, what was measured so far is written.
 
 import argparse
 import json
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
-
-if not __package__:
-    # Run by its path: the project is beside this folder.
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 from PIL import Image
 
-from benchmarks.qualitylib.engines import Pastiche
-from benchmarks.qualitylib.errors import QualityError
-from benchmarks.qualitylib.keep import default_folder, outside
-from benchmarks.qualitylib.pairs import FIXED_PAIRS, all_pairs
-from benchmarks.qualitylib.timing import machine
-from benchmarks.speedlib import peer
-from benchmarks.speedlib.errors import SpeedError
+from benchmarks.common import machine
+from benchmarks.common.commandline import (
+    Parser,
+    Stopped,
+    cache_folder,
+    make_folder,
+    run_program,
+    whole_number,
+)
+from benchmarks.common.errors import BenchmarkError
+from benchmarks.common.pairs import FIXED_PAIRS, Order, all_pairs
+from benchmarks.common.pastiche import Pastiche, PeerTime, time_iterations
+from benchmarks.speedlib import plot
 from benchmarks.speedlib.flops import WIDTHS
-from benchmarks.speedlib.plot import Line, Panel, drawn
-from benchmarks.speedlib.report import Findings, as_data, as_markdown, as_text
-from benchmarks.speedlib.rows import Bench, Evaluation, Measured, Row, Whole, expected_s
-from transfer.errors import TransferError
+from benchmarks.speedlib.report import Report, as_data, as_markdown, as_text
+from benchmarks.speedlib.rows import (
+    Bench,
+    Evaluation,
+    Row,
+    RowResult,
+    WholePainting,
+    expected_s,
+)
 from transfer.settings import Backbone, Effort, Precision, Settings
 
-DEFAULT_PICTURES = Path("../shared/pictures")
 DEFAULT_SIZES = (256, 512, 1024, 2048, 4096)
 DEFAULT_PAINTING_SIZES = (256, 512, 1024)
 DEFAULT_ROW_MINUTES = 4.0
 DEFAULT_PEER_STEPS = 8
 
 
-class _Parser(argparse.ArgumentParser):
-    """One sentence for a mistake, without the usage before it."""
-
-    def error(self, message: str) -> NoReturn:
-        raise SpeedError(f"{message[:1].upper()}{message[1:]}; --help shows what is possible.")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and report; 0 when all is written, 2 when something is wrong."""
-    signal.signal(signal.SIGTERM, _stop)
-    # Shells have their background jobs ignore it.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
+
+    def work() -> None:
         options = _options(arguments)
         rows, bench = _rows(options), _bench(options)
-        folder = outside(options.output or default_folder().with_name("speed"))
-        run = _Measuring(options, bench)
+        folder = make_folder(options.output or cache_folder("speed"))
+        run = _Run(options, bench)
         try:
             run.measure(rows)
-        except (_Stopped, KeyboardInterrupt) as stopped:
-            status = stopped.status if isinstance(stopped, _Stopped) else 128 + signal.SIGINT
+        except Stopped:
             run.write(folder)
-            print("\nStopped; what is finished is written.", file=sys.stderr)
-            return status
+            raise
         run.write(folder)
-    except (SpeedError, QualityError, TransferError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    except (_Stopped, KeyboardInterrupt):
-        print("\nStopped.", file=sys.stderr)
-        return 128 + signal.SIGINT
-    return 0
+
+    return run_program(work, "Stopped; what is finished is written.")
 
 
-class _Stopped(Exception):
-    """SIGTERM came."""
-
-    status = 128 + signal.SIGTERM
-
-
-def _stop(*_: object) -> NoReturn:
-    raise _Stopped
-
-
-class _Measuring:
-    """One run: what is measured so far."""
+class _Run:
+    """One run, and its results so far."""
 
     def __init__(self, options: argparse.Namespace, bench: Bench) -> None:
         self._options = options
         self._bench = bench
         self._rates: dict[str, float] = {}
-        self._found: list[Measured] = []
-        self._peer: peer.Peer | None = None
+        self._results: list[RowResult] = []
+        self._peer: PeerTime | None = None
 
     def measure(self, rows: Sequence[Row]) -> None:
-        """Everything, the peer first: it takes part in the comparison that matters most."""
+        """Measure everything, the peer first, as its comparison matters most."""
         options, bench = self._options, self._bench
-        print(f"{len(rows)} rows on {bench.device}, {bench.content.stem}", flush=True)
+        print(f"{len(rows)} rows on {bench.device}, {bench.pair.name}", flush=True)
         if any(isinstance(row, Evaluation) for row in rows):
             self._rates = bench.rates()
         for kind, rate in self._rates.items():
             print(f"matrix products of {kind}: {rate / 1e9:.0f} GFLOP/s", flush=True)
         if options.peer_steps:
-            size_px, steps = options.peer_size, options.peer_steps
-            self._peer = peer.measured(bench.content, bench.style, size_px, steps)
+            # It draws no random numbers, and chooses its device itself.
+            order = Order(bench.pair, options.peer_size, seed=0, device=bench.device)
+            self._peer = time_iterations(order, options.peer_steps)
             print(f"pastiche: {self._peer.iteration_s:.3g} s per iteration", flush=True)
         for row in rows:
             size = bench.size(row)
-            minutes = expected_s(row, size, self._found) / 60.0
+            minutes = expected_s(row, size, self._results) / 60.0
             if minutes > options.row_minutes:
                 reason = (
                     f"it would take about {minutes:.0f} minutes here, and {options.row_minutes:g}"
                     " are the limit (--row-minutes)"
                 )
-                self._found.append(Measured(row, *size, None, reason))
+                self._results.append(RowResult(row, *size, None, reason))
             else:
-                self._found.append(bench.measured(row))
-            print(f"{len(self._found)}/{len(rows)}  {_line(self._found[-1])}", flush=True)
+                self._results.append(bench.measure(row))
+            print(f"{len(self._results)}/{len(rows)}  {_line(self._results[-1])}", flush=True)
 
     def write(self, folder: Path) -> None:
-        """Table, data and plot of what there is."""
+        """Write table, data and plot of the results so far."""
         bench = self._bench
-        title = f"Speed on {bench.device}, {bench.content.stem} in the style of {bench.style.stem}"
-        about = machine() | {
+        title = f"Speed on {bench.device}, {bench.pair.name}"
+        about = machine.describe() | {
             "device": _device_name(bench.device),
             "threads": bench.threads,
             "precision": bench.precision,
             "graphs": "yes" if bench.graphs else "no",
         }
-        found = Findings(title, about, self._rates, self._found, self._peer)
-        print(f"\n{as_text(found)}\n")
-        (folder / "table.md").write_text(as_markdown(found))
-        (folder / "results.json").write_text(json.dumps(as_data(found), indent=1) + "\n")
+        report = Report(title, about, self._rates, self._results, self._peer)
+        print(f"\n{as_text(report)}\n")
+        (folder / "table.md").write_text(as_markdown(report))
+        (folder / "results.json").write_text(json.dumps(as_data(report), indent=1) + "\n")
         names = ["table.md", "results.json"]
-        if any(one.figures for one in self._found):
-            drawn(panels(found)).save(folder / "plot.png")
+        if figure := plot.draw(report):
+            figure.savefig(folder / "plot.png")
             names.append("plot.png")
         for name in names:
             print(folder / name)
 
 
-def panels(found: Findings) -> list[Panel]:
-    """Seconds and memory over pixels, a line for each backbone and each effort."""
-    evaluations = [(f"evaluation, {one.row.label}", one) for one in found.evaluations]
-    paintings = [(f"painting, {one.row.label}", one) for one in found.paintings]
-    names = dict.fromkeys(name for name, _ in evaluations + paintings)
-    seconds, memory = [], []
-    for name in names:
-        points = [
-            (one.pixels / 1e6, one.figures)
-            for other, one in evaluations + paintings
-            if other == name and one.figures
-        ]
-        seconds.append(Line(name, tuple((x, figures.seconds) for x, figures in points)))
-        memory.append(Line(name, tuple((x, figures.peak_bytes / 1e9) for x, figures in points)))
-    if found.peer is not None and found.paintings:
-        at = next((p for p in found.paintings if p.row.size_px == found.peer.size_px), None)
-        if at is not None:
-            name = f"pastiche, {peer.DEFAULT_ITERATIONS} iterations"
-            seconds.append(Line(name, ((at.pixels / 1e6, found.peer.painting_s),)))
-            memory.append(Line(name, ((at.pixels / 1e6, found.peer.peak_bytes / 1e9),)))
-    across = "size of the painting, megapixels"
-    return [
-        Panel("Time", across, "seconds", seconds),
-        Panel("Peak memory", across, "gigabytes", memory),
-    ]
-
-
-def _line(one: Measured) -> str:
+def _line(one: RowResult) -> str:
     if one.figures is None:
         return f"without {one.row.name}: {one.reason}"
     gigabytes = one.figures.peak_bytes / 1e9
@@ -187,11 +139,9 @@ def _line(one: Measured) -> str:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = _Parser(
-        prog="python -m benchmarks.speed", description=(__doc__ or "").partition("\n")[0]
-    )
+    parser = Parser("benchmarks.speed", __doc__)
+    parser.add_pictures()
     add = parser.add_argument
-    add("--pictures", type=Path, default=DEFAULT_PICTURES, metavar="DIR", help="(%(default)s)")
     add(
         "--size",
         type=_size,
@@ -216,7 +166,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--peer-size", type=_size, default=512, metavar="PX", help="(%(default)s)")
     add(
         "--peer-steps",
-        type=_number,
+        type=whole_number,
         default=DEFAULT_PEER_STEPS,
         metavar="N",
         help="iterations of pastiche that are timed; 0: it is left out (%(default)s)",
@@ -236,7 +186,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="of gradients (%(default)s)",
     )
     add("--graphs", action="store_true", help="play evaluations back from CUDA graphs")
-    add("--threads", type=_number, default=0, metavar="N", help="of the CPU; 0: as torch chooses")
+    add(
+        "--threads",
+        type=whole_number,
+        default=0,
+        metavar="N",
+        help="of the CPU; 0: as torch chooses",
+    )
     add(
         "--output",
         type=Path,
@@ -247,16 +203,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _size(text: str) -> int:
-    size_px = _number(text)
+    size_px = whole_number(text)
     # Raises a sentence of its own.
     Settings(long_edge_px=size_px)
     return size_px
-
-
-def _number(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"wanted a whole number, not {text!r}")
-    return int(text)
 
 
 def _minutes(text: str) -> float:
@@ -270,34 +220,34 @@ def _minutes(text: str) -> float:
 
 
 def _rows(options: argparse.Namespace) -> list[Row]:
-    """Everything that is asked for, small ones first: a stopped run has the most rows."""
+    """Make all rows, small ones first, so that a stopped run has the most rows."""
     rows: list[Row] = [
         Evaluation(backbone, size_px)
         for backbone in dict.fromkeys(options.backbone)
         for size_px in sorted(set(options.size))
     ]
     rows += [
-        Whole(effort.value, painter, size_px)
+        WholePainting(effort.value, painter, size_px)
         for painter in dict.fromkeys(options.painter)
         for effort in Effort
         if effort in options.effort
         for size_px in sorted(set(options.painting_size))
     ]
     if not rows and not options.peer_steps:
-        raise SpeedError("Nothing would be measured; name a --size or a --painting-size.")
+        raise BenchmarkError("Nothing would be measured; name a --size or a --painting-size.")
     return rows
 
 
 def _bench(options: argparse.Namespace) -> Bench:
-    """The pictures of the first fixed pair, or of the first that there is."""
+    """Take the pictures of the first fixed pair, or of the first pair in the folder."""
     has_cuda = torch.cuda.is_available()
     if options.device == "cuda" and not has_cuda:
-        raise SpeedError("There is no CUDA here; --device cpu measures without.")
+        raise BenchmarkError("There is no CUDA here; --device cpu measures without.")
     if options.graphs and (not has_cuda or options.device == "cpu"):
-        raise SpeedError("Graphs are recorded on CUDA only; leave --graphs out.")
+        raise BenchmarkError("Graphs are recorded on CUDA only; leave --graphs out.")
     if options.peer_steps:
         # Before hours of measuring, not after them.
-        Pastiche.installed(options.peer_steps)
+        Pastiche.find(options.peer_steps)
     pairs = all_pairs(options.pictures)
     wanted = " x ".join(FIXED_PAIRS[0])
     pair = next((one for one in pairs if one.name == wanted), pairs[0])
@@ -305,8 +255,7 @@ def _bench(options: argparse.Namespace) -> Bench:
         width, height = content.size
     device = "cuda" if has_cuda and options.device != "cpu" else "cpu"
     return Bench(
-        pair.content,
-        pair.style,
+        pair,
         (height, width),
         device,
         options.threads,

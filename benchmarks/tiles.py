@@ -1,4 +1,4 @@
-"""How exactly tiles give the gradient of the whole picture.
+"""Measure how exactly tiles give the gradient of the whole picture.
 
 For the six fixed pairs of the quality benchmark (five with `--pairs 5`), at each tile size: the
 photo itself, with a little noise, is the image; its gradient is computed at once and in
@@ -10,15 +10,12 @@ tiles, and compared.
 Takes a minute for compact at 1024 px on one core.
 """
 
-import argparse
 import sys
-from pathlib import Path
 
 import torch
 
-from benchmarks.qualitylib.errors import PairsMissing
-from benchmarks.qualitylib.pairs import FIXED_PAIRS, Pair, named_pairs
-from config import PROJECT_ROOT
+from benchmarks.common.commandline import Parser, run_program
+from benchmarks.common.pairs import FIXED_PAIRS, Pair, named_pairs
 from transfer.backbones.vgg import VggBackbone
 from transfer.engine import Painter
 from transfer.images import read_image, to_tensor
@@ -28,25 +25,20 @@ from transfer.settings import Backbone, Precision, Settings
 from transfer.targets import objective
 
 _NOISE = 0.05
-"""So that the content has a gradient, too."""
+"""Standard deviation of the noise, without which the content has no gradient."""
 
 
-def main() -> int:
+def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser = Parser("benchmarks.tiles", __doc__)
+    parser.add_pictures()
     backbones = [str(one) for one in Backbone if one is not Backbone.AUTO]
     parser.add_argument("--backbone", choices=backbones, default="compact")
     parser.add_argument("--size", type=int, default=1024, help="long edge, px (%(default)s)")
     parser.add_argument("--tile", type=int, nargs="+", default=[512, 256, 128], metavar="PX")
     parser.add_argument("--pairs", type=int, default=len(FIXED_PAIRS), help="(%(default)s)")
-    default = PROJECT_ROOT.parent / "shared" / "pictures"
-    parser.add_argument("--pictures", type=Path, default=default, metavar="DIR")
     options = parser.parse_args()
-    try:
-        pairs = named_pairs(options.pictures, FIXED_PAIRS[: options.pairs])
-    except PairsMissing as error:
-        print(error, file=sys.stderr)
-        return 2
+    pairs = named_pairs(options.pictures, FIXED_PAIRS[: options.pairs])
     # In single precision: in half, rounding is all that there is to see.
     backbone = Painter(precision=Precision.SINGLE).backbone(options.backbone)
     print(f"{options.backbone}, {options.size} px; difference from the whole picture's gradient,")
@@ -54,16 +46,15 @@ def main() -> int:
     print(f"{'pair':<28}" + "".join(f"{f'tiles of {tile} px':>22}" for tile in options.tile))
     worst = 0.0
     for pair in pairs:
-        cells = [_apart(backbone, pair, options.size, tile) for tile in options.tile]
+        cells = [_deviation(backbone, pair, options.size, tile) for tile in options.tile]
         worst = max(worst, *(largest for largest, _ in cells))
         text = "".join(f"{f'{largest:.1e}  {norm:.1e}':>22}" for largest, norm in cells)
         print(f"{pair.name:<28}{text}", flush=True)
     print(f"\nworst: {worst:.1e}")
-    return 0
 
 
-def _apart(backbone: VggBackbone, pair: Pair, size: int, tile_px: int) -> tuple[float, float]:
-    """Relative difference of the gradients: of the largest values, and of the norms."""
+def _deviation(backbone: VggBackbone, pair: Pair, size: int, tile_px: int) -> tuple[float, float]:
+    """Return the relative difference of the gradients: of largest values, and of norms."""
     content = to_tensor(read_image(pair.content), size)
     style = to_tensor(read_image(pair.style), size)
     canvas = Canvas(content, (Region((style,), None, None),), content, lambda image: image)
@@ -77,4 +68,4 @@ def _apart(backbone: VggBackbone, pair: Pair, size: int, tile_px: int) -> tuple[
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(main, "Stopped."))

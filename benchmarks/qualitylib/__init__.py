@@ -1,1 +1,1 @@
-"""What `benchmarks/quality.py` is made of: distances, engines, kept results, and reports."""
+"""Modules of `benchmarks.quality`."""

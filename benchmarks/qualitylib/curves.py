@@ -1,4 +1,4 @@
-"""Engines compared at equal content distance.
+"""Curves of style over content distance, to compare engines at equal content distance.
 
 Whoever changes less of the photo keeps more of it and takes on less of the style, so one point says
 little. An engine's strengths make a curve, and the curve can be asked at the other's point.
@@ -13,15 +13,15 @@ from benchmarks.qualitylib.distances import Distances
 
 @dataclass(frozen=True)
 class StyleAt:
-    """An engine's style distance where its content distance would be the other's."""
+    """Style distance of a curve at a given content distance."""
 
     style: float
     is_extrapolated: bool
-    """Whether that content distance lies outside the curve."""
+    """True if that content distance lies outside the curve."""
 
 
 def style_at(curve: Iterable[Distances], content: float) -> StyleAt | None:
-    """Style distance of a curve at a content distance, linear between neighboring points.
+    """Interpolate a curve's style distance at a content distance, linearly between points.
 
     Outside, the line through the two points nearest to that end goes on.
 

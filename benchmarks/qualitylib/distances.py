@@ -1,4 +1,4 @@
-"""How far a painting is from its style and from its content, as the original VGG-19 sees them.
+"""Distances of a painting from its style and its content, as the original VGG-19 sees them.
 
 The same two figures for every engine, whatever it minimized. They trade against each other, so
 compare at equal content distance (`benchmarks.qualitylib.curves`).
@@ -11,19 +11,19 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.qualitylib.errors import Unmeasurable
+from benchmarks.common.errors import Unmeasurable
 from transfer.backbones.vgg import CONTENT_LAYER, STYLE_LAYERS, VggBackbone
 from transfer.errors import ShapeError
 from transfer.images import to_tensor
 from transfer.statistics import Statistics, statistics
 
 MEASURED_LONG_EDGE_PX = 512
-"""Painting, content and style are resized to it: figures of all sizes are on one scale."""
+"""Long edge to which painting, content and style are resized, so that figures compare."""
 
 
 @dataclass(frozen=True)
 class Distances:
-    """Both are 0 for the picture itself."""
+    """Style and content distance; both are 0 for the picture itself."""
 
     style: float
     content: float
@@ -31,23 +31,25 @@ class Distances:
 
 @dataclass(frozen=True)
 class Reference:
-    """A pair as the backbone sees it, computed once for all its paintings."""
+    """Features of a pair, computed once for all its paintings."""
 
     backbone: VggBackbone
     content: Image.Image
     style: Mapping[str, Statistics]
-    """By style layer."""
+    """Statistics by style layer."""
 
     @classmethod
-    def of(cls, backbone: VggBackbone, content: Image.Image, style: Image.Image) -> "Reference":
-        """From the two pictures, of any size."""
+    def measure(
+        cls, backbone: VggBackbone, content: Image.Image, style: Image.Image
+    ) -> "Reference":
+        """Measure the two pictures, of any size."""
         with torch.no_grad():
             features = backbone.features(to_tensor(style, MEASURED_LONG_EDGE_PX), STYLE_LAYERS)
             found = {layer: statistics(features[layer]) for layer in STYLE_LAYERS}
         return cls(backbone, content, found)
 
     def distances(self, painting: Image.Image) -> Distances:
-        """Of a painting of this pair, of any size.
+        """Measure a painting of this pair, of any size.
 
         Raises:
             ShapeError: if the painting has another shape than the content.
@@ -72,7 +74,7 @@ class Reference:
 
 
 def style_distance(features: Mapping[str, Tensor], style: Mapping[str, Statistics]) -> float:
-    """Mean over layers of ``|C - Cs|_F / |Cs|_F + |m - ms| / sqrt(tr Cs)``.
+    """Return the mean over layers of ``|C - Cs|_F / |Cs|_F + |m - ms| / sqrt(tr Cs)``.
 
     C is the centered covariance of a layer over its positions, m its mean. Not squared as in
     `transfer.losses.style_loss`: a distance grows in proportion to the deviation.
@@ -97,7 +99,7 @@ def style_distance(features: Mapping[str, Tensor], style: Mapping[str, Statistic
 
 
 def content_distance(features: Tensor, content: Tensor) -> float:
-    """Mean over the content's live channels of 1 - correlation over positions: 0 to 2.
+    """Return the mean over live channels of 1 - correlation over positions: 0 to 2.
 
     A channel is live where it varies in the content. One that the painting silences has
     correlation 0.
@@ -123,7 +125,7 @@ def content_distance(features: Tensor, content: Tensor) -> float:
 
 
 def _directions(channels: Tensor) -> Tensor:
-    """Centered rows of length 1, shape (C, positions); rows of one value become zero."""
+    """Center rows and scale them to length 1, shape (C, positions); flat rows become zero."""
     centered = channels - channels.mean(dim=1, keepdim=True)
     is_flat = channels.amax(dim=1, keepdim=True) == channels.amin(dim=1, keepdim=True)
     lengths = centered.square().sum(dim=1, keepdim=True).sqrt()

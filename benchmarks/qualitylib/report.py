@@ -1,34 +1,33 @@
-"""What was found, as text, as Markdown, and as data."""
+"""Report of the quality benchmark, as text, as Markdown and as data."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import mean, median, pstdev
 
+from benchmarks.common.pairs import Pair
+from benchmarks.common.table import DISTURBED, DISTURBED_LEGEND, Table
 from benchmarks.qualitylib.curves import style_at
 from benchmarks.qualitylib.distances import Distances
 from benchmarks.qualitylib.engines import Engine, Ours
-from benchmarks.qualitylib.keep import Kept
-from benchmarks.qualitylib.pairs import Pair
-from benchmarks.qualitylib.timing import BUSY_SHARE
+from benchmarks.qualitylib.store import StoredPainting
 from transfer.settings import Effort
 
-EARLIER, DISTURBED, EXTRAPOLATED = "†", "‡", "~"
+EARLIER, EXTRAPOLATED = "†", "~"
 LEGEND = (
     "Times are those of the whole command, from its start to the finished file.",
     f"{EARLIER} timed in an earlier run.",
-    f"{DISTURBED} other programs used more than {BUSY_SHARE:.0%} of the processor meanwhile, so the"
-    " wall-clock time is too long.",
+    DISTURBED_LEGEND,
     f"{EXTRAPOLATED} extrapolated: the peer's content distance lies outside our curve.",
 )
 
 
 @dataclass(frozen=True)
 class Result:
-    """One painting, measured."""
+    """A painting and its distances."""
 
     pair: Pair
     engine: Engine
-    kept: Kept
+    stored: StoredPainting
     distances: Distances
 
 
@@ -46,41 +45,14 @@ class Comparison:
 
     @property
     def is_below(self) -> bool:
-        """Whether ours is closer to the style."""
+        """True if ours is closer to the style."""
         return self.style < self.peer_style
 
 
-@dataclass(frozen=True)
-class Table:
-    """Words in the first columns, figures in the others."""
-
-    heading: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    words: int
-    """How many columns hold words: these begin at the left."""
-
-    def text(self) -> str:
-        """Columns as wide as their longest entry."""
-        lines = [self.heading, *self.rows]
-        widths = [max(len(entry) for entry in column) for column in zip(*lines, strict=True)]
-        return "\n".join(
-            "  ".join(
-                entry.ljust(width) if at < self.words else entry.rjust(width)
-                for at, (entry, width) in enumerate(zip(line, widths, strict=True))
-            ).rstrip()
-            for line in lines
-        )
-
-    def markdown(self) -> str:
-        """As a table of Markdown."""
-        rules = ["---" if at < self.words else "---:" for at in range(len(self.heading))]
-        return "\n".join(f"| {' | '.join(line)} |" for line in (self.heading, rules, *self.rows))
-
-
 def comparisons(results: Sequence[Result]) -> list[Comparison]:
-    """Every effort beside every peer on every pair, where there are strengths enough."""
+    """Compare every effort with every peer on every pair that has enough strengths."""
     found = []
-    for theirs in _of_peers(results):
+    for theirs in _peer_results(results):
         for effort in Effort:
             curve = [
                 result.distances
@@ -105,7 +77,7 @@ def comparisons(results: Sequence[Result]) -> list[Comparison]:
 
 
 def summary(found: Sequence[Comparison]) -> list[str]:
-    """A sentence for each effort and peer."""
+    """Return a sentence for each effort and peer."""
     sentences = []
     for effort, peer in dict.fromkeys((one.effort, one.peer) for one in found):
         chosen = [one for one in found if (one.effort, one.peer) == (effort, peer)]
@@ -121,10 +93,10 @@ def summary(found: Sequence[Comparison]) -> list[str]:
 
 
 def tables(results: Sequence[Result]) -> dict[str, Table]:
-    """Title -> table: all figures, both engines at equal content distance, and what they take."""
+    """Return the tables by title: all figures, at equal content distance, spread and cost."""
     found = {"Paintings": _paintings(results)}
     if compared := comparisons(results):
-        found["Style distance at the peer's content distance"] = _compared(compared)
+        found["Style distance at the peer's content distance"] = _comparison_table(compared)
     if len({result.pair for result in results}) > 1:
         found["Over the pairs"] = _spread(results)
     found["Per painting"] = _cost(results)
@@ -132,13 +104,13 @@ def tables(results: Sequence[Result]) -> dict[str, Table]:
 
 
 def as_text(title: str, results: Sequence[Result]) -> str:
-    """For the terminal."""
+    """Format for the terminal."""
     parts = [title, *(f"{name}\n{table.text()}" for name, table in tables(results).items())]
     return "\n\n".join([*parts, "\n".join(LEGEND), *summary(comparisons(results))])
 
 
 def as_markdown(title: str, results: Sequence[Result]) -> str:
-    """For a page."""
+    """Format as a page of Markdown."""
     parts = [f"# {title}"]
     parts += [f"- {sentence}" for sentence in summary(comparisons(results))]
     parts += [f"## {name}\n\n{table.markdown()}" for name, table in tables(results).items()]
@@ -146,7 +118,7 @@ def as_markdown(title: str, results: Sequence[Result]) -> str:
 
 
 def as_data(results: Sequence[Result]) -> dict[str, object]:
-    """For JSON."""
+    """Return data for JSON."""
     compared = comparisons(results)
     return {
         "paintings": [
@@ -157,11 +129,11 @@ def as_data(results: Sequence[Result]) -> dict[str, object]:
                 "strength": _strength(result.engine),
                 "style_distance": result.distances.style,
                 "content_distance": result.distances.content,
-                "evaluations": result.kept.evaluations,
-                **asdict(result.kept.took),
-                "is_disturbed": result.kept.took.is_disturbed,
-                "is_earlier": result.kept.is_earlier,
-                "picture": str(result.kept.picture),
+                "evaluations": result.stored.evaluations,
+                **asdict(result.stored.took),
+                "is_disturbed": result.stored.took.is_disturbed,
+                "is_earlier": result.stored.is_earlier,
+                "picture": str(result.stored.picture),
             }
             for result in results
         ],
@@ -171,18 +143,18 @@ def as_data(results: Sequence[Result]) -> dict[str, object]:
 
 
 def _paintings(results: Sequence[Result]) -> Table:
-    peers = list(dict.fromkeys(result.engine.name for result in _of_peers(results)))
+    peers = list(dict.fromkeys(result.engine.name for result in _peer_results(results)))
     figures = ("style", "content", "wall s", "CPU s", "evaluations")
     heading = ["pair", "effort", "strength", *figures]
     heading += [f"{peer} {figure}" for peer in peers for figure in figures]
     rows = []
     for pair in dict.fromkeys(result.pair for result in results):
         of_pair = [result for result in results if result.pair == pair]
-        theirs = {result.engine.name: result for result in _of_peers(of_pair)}
+        theirs = {result.engine.name: result for result in _peer_results(of_pair)}
         beside = [figure for peer in peers for figure in _figures(theirs[peer])]
         ours = [(result, result.engine) for result in of_pair if isinstance(result.engine, Ours)]
         for result, engine in ours:
-            told = (str(engine.effort), engine.at)
+            told = (str(engine.effort), engine.column)
             rows.append((pair.name, *told, *_figures(result), *beside))
         if not ours:
             rows.append((pair.name, *["-"] * (2 + len(figures)), *beside))
@@ -190,17 +162,17 @@ def _paintings(results: Sequence[Result]) -> Table:
 
 
 def _figures(result: Result) -> tuple[str, ...]:
-    took = result.kept.took
+    took = result.stored.took
     return (
         f"{result.distances.style:.3f}",
         f"{result.distances.content:.3f}",
         f"{took.wall_s:.1f}{_marks([result])}",
         f"{took.cpu_s:.1f}",
-        str(result.kept.evaluations),
+        str(result.stored.evaluations),
     )
 
 
-def _compared(found: Sequence[Comparison]) -> Table:
+def _comparison_table(found: Sequence[Comparison]) -> Table:
     efforts = list(dict.fromkeys(one.effort for one in found))
     rows = []
     for pair, peer in dict.fromkeys((one.pair, one.peer) for one in found):
@@ -218,7 +190,7 @@ def _style(ours: Comparison | None) -> str:
 
 
 def _spread(results: Sequence[Result]) -> Table:
-    """Whether one value means the same for every pair."""
+    """Tabulate each column's mean and deviation over the pairs."""
     by_name: dict[str, list[Distances]] = {}
     for result in results:
         by_name.setdefault(result.engine.name, []).append(result.distances)
@@ -239,14 +211,14 @@ def _cost(results: Sequence[Result]) -> Table:
         by_name.setdefault(_effort(result.engine) or result.engine.name, []).append(result)
     rows = []
     for name, those in by_name.items():
-        took = [result.kept.took for result in those]
+        took = [result.stored.took for result in those]
         rows.append(
             (
                 name,
                 str(len(those)),
                 f"{median(one.wall_s for one in took):.1f}{_marks(those)}",
                 f"{median(one.cpu_s for one in took):.1f}",
-                f"{median(result.kept.evaluations for result in those):g}",
+                f"{median(result.stored.evaluations for result in those):g}",
                 f"{max(one.peak_bytes for one in took) / 1e9:.2f}",
             )
         )
@@ -255,12 +227,12 @@ def _cost(results: Sequence[Result]) -> Table:
 
 
 def _marks(results: Iterable[Result]) -> str:
-    kept = [result.kept for result in results]
-    is_earlier = any(one.is_earlier for one in kept)
-    return EARLIER * is_earlier + DISTURBED * any(one.took.is_disturbed for one in kept)
+    stored = [result.stored for result in results]
+    is_earlier = any(one.is_earlier for one in stored)
+    return EARLIER * is_earlier + DISTURBED * any(one.took.is_disturbed for one in stored)
 
 
-def _of_peers(results: Iterable[Result]) -> list[Result]:
+def _peer_results(results: Iterable[Result]) -> list[Result]:
     return [result for result in results if not isinstance(result.engine, Ours)]
 
 

@@ -1,4 +1,4 @@
-"""One picture of all pictures: a row per pair, with content, style and paintings side by side."""
+"""Contact sheet: a row per pair, with content, style and paintings side by side."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 CELL_PX = 288
 GAP_PX = 12
-"""Around every cell."""
+"""Gap around every cell."""
 LINE_PX = 18
 FONT_PX = 14
 _PAPER, _INK = "white", "black"
@@ -22,7 +22,7 @@ class Tile:
 
 
 def contact_sheet(rows: Sequence[Sequence[Tile]], cell_px: int = CELL_PX) -> Image.Image:
-    """All tiles on white; pictures are fitted into squares, and keep their shape.
+    """Draw all tiles on white; pictures are fitted into squares, and keep their shape.
 
     Columns are as wide as a cell. The pictures of a row hang from the same line, each with its
     text under it; the row is as high as its highest picture with the longest text.

@@ -1,1 +1,1 @@
-"""Parts of `benchmarks/speed.py`."""
+"""Modules of `benchmarks.speed`."""

@@ -1,4 +1,4 @@
-"""How many floating-point operations an evaluation takes: its convolutions, there and back.
+"""Floating-point operations of an evaluation: its convolutions, there and back.
 
 A multiplication and an addition are two. Weights are frozen, so the way back goes to each
 convolution's input alone, which takes as many as the way there. Left out are the covariances, the
@@ -6,20 +6,20 @@ optimizer, and everything that is done once per number: together a few hundredth
 """
 
 STAGES = (2, 2, 4, 4, 1)
-"""Convolutions of VGG-19 up to relu5_1; each stage has half the edge of the one before."""
+"""Number of convolutions of VGG-19 by stage up to relu5_1; each stage halves the edges."""
 _VGG19 = (64, 128, 256, 512, 512)
 WIDTHS = {
     "compact": (16, 32, 64, 128, 128),
     "vgg19": _VGG19,
     "vgg19-torchvision": _VGG19,
 }
-"""Channels by stage."""
+"""Number of channels by stage."""
 _KERNEL = 3 * 3
 _RGB = 3
 
 
 def evaluation_flops(backbone: str, height: int, width: int) -> int:
-    """Of the loss of an image of this size, and its gradient."""
+    """Return the operations of loss and gradient of an image of this size."""
     multiplications = 0
     channels = _RGB
     for stage, (count, out) in enumerate(zip(STAGES, WIDTHS[backbone], strict=True)):

@@ -1,4 +1,4 @@
-"""The process in which one row is measured: an order in, as JSON, one line of JSON out.
+"""Program that measures one row: its argument is JSON, and it prints one line of JSON.
 
     python -m benchmarks.speedlib.measure '{"kind": "products", "device": "cpu", "threads": 0, ...}'
 
@@ -22,9 +22,8 @@ os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 import torch
 from torch import Tensor
 
-from benchmarks.qualitylib.timing import own_peak_bytes
-from benchmarks.speedlib.memory import free_bytes
-from benchmarks.speedlib.rows import Whole
+from benchmarks.common.machine import free_bytes, own_peak_bytes
+from benchmarks.speedlib.rows import WholePainting
 from transfer.engine import Painter
 from transfer.errors import TransferError
 from transfer.graphs import Recorded
@@ -40,17 +39,17 @@ from transfer.settings import Precision, Rendition, Settings
 from transfer.targets import objective
 
 _LONG_ENOUGH_S = 4.0
-"""So long are evaluations repeated, but at least `_FEWEST` and at most `_MOST` times."""
+"""Time for which evaluations are repeated, at least `_FEWEST` and at most `_MOST` times."""
 _FEWEST, _MOST = 3, 50
 _LONG_S = 15.0
-"""An evaluation that takes so long is measured once: what is not warm costs it little."""
+"""Time from which on an evaluation is measured once, as a cold start costs it little."""
 _PRODUCTS = 7
 _EDGE = {"cpu": 2048, "cuda": 8192}
-"""Of the square matrices whose product is timed."""
+"""Edge of the square matrices whose product is timed."""
 
 
 def main(order: dict[str, Any]) -> dict[str, Any]:
-    """What was measured, or the reason why it could not be."""
+    """Measure, and return the figures, or the reason why there are none."""
     arrange_heap(is_limited=False)
     precision = Precision(order["precision"])
     graphs = order["graphs"]
@@ -70,7 +69,7 @@ def main(order: dict[str, Any]) -> dict[str, Any]:
 
 
 def _evaluation(painter: Painter, order: dict[str, Any]) -> dict[str, Any]:
-    """The median time of loss and gradient, on the image that paintings begin with."""
+    """Measure loss and gradient, on the image that paintings begin with; seconds are a median."""
     settings = Settings(long_edge_px=order["size_px"])
     backbone = painter.backbone(order["backbone"])
     content = read_image(Path(order["content"]))
@@ -88,12 +87,12 @@ def _evaluation(painter: Painter, order: dict[str, Any]) -> dict[str, Any]:
     loss: Differentiated = objective(backbone, scene, height, width, settings, None, *tiles)
     if order["graphs"] and rung.tile_px is None:
         loss = Recorded(loss)
-    times = _times(lambda: _evaluated(loss, scene.start), painter.device)
+    times = _repeat(lambda: _evaluate(loss, scene.start), painter.device)
     return {"seconds": statistics.median(times), "evaluations": len(times)}
 
 
 def _painting(painter: Painter, order: dict[str, Any]) -> dict[str, Any]:
-    settings = Whole(order["effort"], order["painter"], order["size_px"]).settings
+    settings = WholePainting(order["effort"], order["painter"], order["size_px"]).settings
     content, style = (read_image(Path(order[role])) for role in ("content", "style"))
     # As in a worker, which has its weights in memory.
     for steps in plans(settings, 64, 64).values():
@@ -111,34 +110,34 @@ def _peak_bytes(device: torch.device, graphs: bool) -> int:
 
 
 def _products(device: torch.device) -> dict[str, Any]:
-    """FLOP/s of the fastest of some square matrix products, by kind of number."""
+    """Measure FLOP/s of the fastest of some square matrix products, by kind of number."""
     edge = _EDGE[device.type]
     one, other = (torch.randn(edge, edge, device=device) for _ in range(2))
     rates = {}
     for kind in ("fp32", "TF32") if device.type == "cuda" else ("fp32",):
         torch.backends.cuda.matmul.allow_tf32 = kind == "TF32"
-        times = [_timed(lambda: one @ other, device) for _ in range(_PRODUCTS)]
+        times = [_time(lambda: one @ other, device) for _ in range(_PRODUCTS)]
         rates[kind] = 2.0 * edge**3 / min(times)
     return rates
 
 
-def _evaluated(objective: Differentiated, image: Tensor) -> float:
+def _evaluate(objective: Differentiated, image: Tensor) -> float:
     value, _ = objective(image)
     # As the optimizer does, which waits for the number.
     return value.item()
 
 
-def _times(run: Callable[[], object], device: torch.device) -> list[float]:
-    first = _timed(run, device)
+def _repeat(run: Callable[[], object], device: torch.device) -> list[float]:
+    first = _time(run, device)
     if first >= _LONG_S:
         return [first]
     times: list[float] = []
     while len(times) < _FEWEST or (sum(times) < _LONG_ENOUGH_S and len(times) < _MOST):
-        times.append(_timed(run, device))
+        times.append(_time(run, device))
     return times
 
 
-def _timed(run: Callable[[], object], device: torch.device) -> float:
+def _time(run: Callable[[], object], device: torch.device) -> float:
     began = time.perf_counter()
     run()
     if device.type == "cuda":
@@ -147,7 +146,7 @@ def _timed(run: Callable[[], object], device: torch.device) -> float:
 
 
 def _limit_memory() -> None:
-    """Refuse what would take more memory than is free, before the system starts to kill."""
+    """Limit this process to the memory that is free, before the system starts to kill."""
     free = free_bytes()
     if free is not None:
         # A limit that the caller set stays where it is lower.

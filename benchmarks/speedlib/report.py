@@ -1,18 +1,16 @@
-"""What was found, as text, as Markdown, and as data."""
+"""Report of the speed benchmark, as text, as Markdown and as data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchmarks.qualitylib.report import Table
-from benchmarks.qualitylib.timing import BUSY_SHARE
+from benchmarks.common.pastiche import DEFAULT_ITERATIONS, PeerTime
+from benchmarks.common.table import DISTURBED, DISTURBED_LEGEND, Table
 from benchmarks.speedlib.flops import evaluation_flops
-from benchmarks.speedlib.peer import DEFAULT_ITERATIONS, Peer
-from benchmarks.speedlib.rows import Evaluation, Measured, Whole
+from benchmarks.speedlib.rows import Evaluation, RowResult, WholePainting
 from transfer.forecast import Forecast, Run, expected, learn
 from transfer.settings import Backbone, Effort
 
-DISTURBED = "‡"
 LEGEND = (
     "Seconds are those of one evaluation (the median of those that were timed), and of a whole"
     " painting in one rendition, its weights in memory beforehand.",
@@ -21,32 +19,31 @@ LEGEND = (
     "GFLOP are those of the convolutions, there and back; the share is that of the machine's own"
     " matrix products, timed in the same run.",
     "Forecast: from the other paintings of this run, in parentheses how far off it is.",
-    f"{DISTURBED} other programs used more than {BUSY_SHARE:.0%} of the processor meanwhile, so the"
-    " time is too long.",
+    DISTURBED_LEGEND,
 )
 
 
 @dataclass(frozen=True)
-class Findings:
-    """Everything of one run."""
+class Report:
+    """Results of one run."""
 
     title: str
     machine: Mapping[str, str | int]
     rates: Mapping[str, float]
     """FLOP/s of matrix products by kind of number."""
-    rows: Sequence[Measured]
-    peer: Peer | None
+    rows: Sequence[RowResult]
+    peer: PeerTime | None
 
     @property
-    def evaluations(self) -> list[Measured]:
-        """By backbone, then size."""
+    def evaluations(self) -> list[RowResult]:
+        """Evaluations by backbone, then size."""
         found = [one for one in self.rows if isinstance(one.row, Evaluation)]
         return sorted(found, key=lambda one: (_backbone(one), one.pixels))
 
     @property
-    def paintings(self) -> list[Measured]:
-        """By backbone, effort, then size."""
-        found = [one for one in self.rows if isinstance(one.row, Whole)]
+    def paintings(self) -> list[RowResult]:
+        """Paintings by backbone, effort, then size."""
+        found = [one for one in self.rows if isinstance(one.row, WholePainting)]
         efforts = list(Effort)
         return sorted(
             found, key=lambda one: (_backbone(one), efforts.index(_effort(one)), one.pixels)
@@ -54,11 +51,11 @@ class Findings:
 
     @property
     def runs(self) -> list[Run]:
-        """What a device is learned from."""
+        """Runs from which a device is learned."""
         return [one.run for one in self.paintings if one.figures]
 
     def times_faster(self) -> dict[str, float]:
-        """By effort: how many of our paintings fit into one of the peer's, at its size."""
+        """Return by effort the number of our paintings in the time of one of the peer's."""
         if self.peer is None:
             return {}
         return {
@@ -69,8 +66,8 @@ class Findings:
             and _backbone(one) == Backbone.AUTO
         }
 
-    def forecasts(self) -> list[tuple[Measured, Forecast]]:
-        """For each painting, what the others of this run say of it."""
+    def forecasts(self) -> list[tuple[RowResult, Forecast]]:
+        """Forecast each painting from the others of this run."""
         found = []
         for one in self.paintings:
             if one.figures:
@@ -79,55 +76,60 @@ class Findings:
         return found
 
 
-def as_text(found: Findings) -> str:
-    """For a terminal."""
-    parts = [found.title, *(table.text() for table in _tables(found)), *_sentences(found), *LEGEND]
+def as_text(report: Report) -> str:
+    """Format for a terminal."""
+    parts = [
+        report.title,
+        *(table.text() for table in _tables(report)),
+        *_sentences(report),
+        *LEGEND,
+    ]
     return "\n\n".join(parts)
 
 
-def as_markdown(found: Findings) -> str:
-    """For a file."""
-    machine = ", ".join(f"{name}: {value}" for name, value in found.machine.items())
-    parts = [f"# {found.title}", machine, *(table.markdown() for table in _tables(found))]
-    return "\n\n".join([*parts, *_sentences(found), *LEGEND]) + "\n"
+def as_markdown(report: Report) -> str:
+    """Format as a page of Markdown."""
+    machine = ", ".join(f"{name}: {value}" for name, value in report.machine.items())
+    parts = [f"# {report.title}", machine, *(table.markdown() for table in _tables(report))]
+    return "\n\n".join([*parts, *_sentences(report), *LEGEND]) + "\n"
 
 
-def as_data(found: Findings) -> dict[str, Any]:
-    """For programs."""
+def as_data(report: Report) -> dict[str, Any]:
+    """Return data for JSON."""
     return {
-        "title": found.title,
-        "machine": dict(found.machine),
-        "matrix_product_flops_per_s": dict(found.rates),
-        "evaluations": [_data(one) | _rates(found, one) for one in found.evaluations],
-        "paintings": [_data(one) for one in found.paintings],
+        "title": report.title,
+        "machine": dict(report.machine),
+        "matrix_product_flops_per_s": dict(report.rates),
+        "evaluations": [_data(one) | _rates(report, one) for one in report.evaluations],
+        "paintings": [_data(one) for one in report.paintings],
         "forecasts": [
-            {**asdict(one.row), **asdict(forecast)} for one, forecast in found.forecasts()
+            {**asdict(one.row), **asdict(forecast)} for one, forecast in report.forecasts()
         ],
-        "device": asdict(learn(found.runs)),
-        "peer": None if found.peer is None else asdict(found.peer),
-        "times_faster": found.times_faster(),
+        "device": asdict(learn(report.runs)),
+        "peer": None if report.peer is None else asdict(report.peer),
+        "times_faster": report.times_faster(),
     }
 
 
-def _tables(found: Findings) -> list[Table]:
+def _tables(report: Report) -> list[Table]:
     tables = []
-    if found.evaluations:
-        tables.append(_evaluations(found))
-    if found.paintings:
-        tables.append(_paintings(found))
+    if report.evaluations:
+        tables.append(_evaluations(report))
+    if report.paintings:
+        tables.append(_paintings(report))
     return tables
 
 
-def _evaluations(found: Findings) -> Table:
-    shares = tuple(f"of {kind} product" for kind in found.rates)
+def _evaluations(report: Report) -> Table:
+    shares = tuple(f"of {kind} product" for kind in report.rates)
     heading = ("backbone", "px", "seconds", "timed", "GFLOP", "GFLOP/s", *shares, "memory GB")
     rows: list[tuple[str, ...]] = []
-    for one in found.evaluations:
+    for one in report.evaluations:
         start = (_backbone(one), _size(one))
         if one.figures is None:
             rows.append((*start, *["-"] * (len(heading) - 2)))
             continue
-        rates = _rates(found, one)
+        rates = _rates(report, one)
         rows.append(
             (
                 *start,
@@ -135,19 +137,19 @@ def _evaluations(found: Findings) -> Table:
                 str(one.figures.evaluations),
                 f"{rates['flops'] / 1e9:.4g}",
                 f"{rates['flops_per_s'] / 1e9:.4g}",
-                *(f"{rates[f'share_of_{kind}']:.0%}" for kind in found.rates),
+                *(f"{rates[f'share_of_{kind}']:.0%}" for kind in report.rates),
                 f"{one.figures.peak_bytes / 1e9:.2f}",
             )
         )
     return Table(heading, tuple(rows), 1)
 
 
-def _paintings(found: Findings) -> Table:
+def _paintings(report: Report) -> Table:
     figures = ("seconds", "evaluations", "memory GB", "forecast s", "forecast GB")
     heading = ("effort", "backbone", "px", *figures)
-    told = dict(found.forecasts())
+    told = dict(report.forecasts())
     rows: list[tuple[str, ...]] = []
-    for one in found.paintings:
+    for one in report.paintings:
         start = (_effort(one).value, _backbone(one), _size(one))
         if one.figures is None:
             rows.append((*start, *["-"] * (len(heading) - 3)))
@@ -167,13 +169,13 @@ def _paintings(found: Findings) -> Table:
     return Table(heading, tuple(rows), 2)
 
 
-def _sentences(found: Findings) -> list[str]:
+def _sentences(report: Report) -> list[str]:
     sentences = [
         f"Matrix products of {kind} numbers: {rate / 1e9:.0f} GFLOP/s."
-        for kind, rate in found.rates.items()
+        for kind, rate in report.rates.items()
     ]
-    if found.peer is not None:
-        peer = found.peer
+    if report.peer is not None:
+        peer = report.peer
         sentences.append(
             f"pastiche {peer.version} at {peer.size_px} px: {peer.iteration_s:.3g} s per iteration"
             f"{DISTURBED * peer.is_disturbed} (median of {peer.timed}), so {peer.painting_s:.0f} s"
@@ -181,36 +183,36 @@ def _sentences(found: Findings) -> list[str]:
         )
         sentences += [
             f"{effort.capitalize()} is {ratio:.1f} times faster at {peer.size_px} px."
-            for effort, ratio in found.times_faster().items()
+            for effort, ratio in report.times_faster().items()
         ]
-    sentences += [f"Without {one.row.name}: {one.reason}." for one in found.rows if one.reason]
+    sentences += [f"Without {one.row.name}: {one.reason}." for one in report.rows if one.reason]
     return sentences
 
 
-def _rates(found: Findings, one: Measured) -> dict[str, float]:
+def _rates(report: Report, one: RowResult) -> dict[str, float]:
     flops = evaluation_flops(_backbone(one), one.height, one.width)
     if one.figures is None:
         return {"flops": flops}
     per_s = flops / one.figures.seconds
-    shares = {f"share_of_{kind}": per_s / rate for kind, rate in found.rates.items()}
+    shares = {f"share_of_{kind}": per_s / rate for kind, rate in report.rates.items()}
     return {"flops": flops, "flops_per_s": per_s, **shares}
 
 
-def _data(one: Measured) -> dict[str, Any]:
+def _data(one: RowResult) -> dict[str, Any]:
     figures = {} if one.figures is None else asdict(one.figures)
     reason = {"reason": one.reason} if one.reason else {}
     return {**asdict(one.row), "height": one.height, "width": one.width, **figures, **reason}
 
 
-def _backbone(one: Measured) -> str:
-    return one.row.painter if isinstance(one.row, Whole) else one.row.backbone
+def _backbone(one: RowResult) -> str:
+    return one.row.painter if isinstance(one.row, WholePainting) else one.row.backbone
 
 
-def _effort(one: Measured) -> Effort:
-    if not isinstance(one.row, Whole):
+def _effort(one: RowResult) -> Effort:
+    if not isinstance(one.row, WholePainting):
         raise TypeError(f"{one.row.name} has no effort")
     return Effort(one.row.effort)
 
 
-def _size(one: Measured) -> str:
+def _size(one: RowResult) -> str:
     return f"{one.width} × {one.height}"

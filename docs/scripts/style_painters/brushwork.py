@@ -1,4 +1,4 @@
-"""What the painters of the style samples share: noise, palettes, light, placing strokes.
+"""Functions that the painters of the style samples share: noise, palettes, light, placing strokes.
 
 All lengths are pixels of the picture being painted; pictures are floats, (height, width, 3), 0..1.
 """
@@ -87,7 +87,7 @@ def light(rgb: Field, relief: Field, gain: float) -> Field:
     return lit
 
 
-def jittered(shape: tuple[int, int], pitch_px: float, rng: np.random.Generator) -> Field:
+def jitter(shape: tuple[int, int], pitch_px: float, rng: np.random.Generator) -> Field:
     """Points of a shaken grid in random order, shape (n, 2) as x, y."""
     height, width = shape
     # Strokes that enter from outside must be there too, or the left border stays bare.

@@ -8,7 +8,7 @@ from .brushwork import (
     blur,
     colors,
     fractal,
-    jittered,
+    jitter,
     mix,
     plane_of,
     sample,
@@ -86,7 +86,7 @@ def hatch(
         span: tone at which strokes begin, and at which they reach full pressure.
         rng: shakes the hand.
     """
-    for start in jittered((tone.shape[0], tone.shape[1]), 44, rng):
+    for start in jitter((tone.shape[0], tone.shape[1]), 44, rng):
         heading = float(sample(angle, start)) + rng.normal(0, 0.06)
         ahead = np.array([np.cos(heading), np.sin(heading)])
         side = np.array([-ahead[1], ahead[0]])

@@ -9,7 +9,7 @@ from .brushwork import (
     colors,
     fractal,
     ink_of,
-    jittered,
+    jitter,
     light,
     mix,
     plane_of,
@@ -19,7 +19,7 @@ from .brushwork import (
 )
 
 
-def evening(shape: tuple[int, int], rng: np.random.Generator) -> Field:
+def draw_river(shape: tuple[int, int], rng: np.random.Generator) -> Field:
     """The picture under the dots: a river at evening with sails, poplars and a shaded bank."""
     height, width = shape
     y, x = np.mgrid[0:height, 0:width] / width
@@ -86,7 +86,7 @@ def oak(x: Field, y: Field, rng: np.random.Generator) -> tuple[Field, Field]:
     return leaves, cover
 
 
-def divided(rgb: Field, rng: np.random.Generator) -> Field:
+def divide_colors(rgb: Field, rng: np.random.Generator) -> Field:
     """Divide colors, shape (n, 3), as a pointillist does: neighbors in hue, some complements."""
     count = len(rgb)
     gray = rgb.mean(axis=1, keepdims=True)
@@ -102,15 +102,15 @@ def divided(rgb: Field, rng: np.random.Generator) -> Field:
 def paint_points(rng: np.random.Generator) -> Field:
     """The evening river in four layers of dots: (height, width, 3), 0..1."""
     shape = 1536, 2048
-    scene = evening(shape, rng)
+    scene = draw_river(shape, rng)
     base = Image.fromarray(
         (mix(scene, colors("d9a874")[0], np.full(shape, 0.35)) * 255).astype(np.uint8)
     )
     relief = Image.new("L", base.size, 60)
     paint, build = ImageDraw.Draw(base), ImageDraw.Draw(relief)
     for radius, pitch in ((11.0, 14.0), (8.5, 11.5), (6.8, 10.0), (5.2, 12.0)):
-        dots = jittered(shape, pitch, rng)
-        for (x, y), rgb in zip(dots, divided(sample(scene, dots), rng), strict=True):
+        dots = jitter(shape, pitch, rng)
+        for (x, y), rgb in zip(dots, divide_colors(sample(scene, dots), rng), strict=True):
             wide, tall = radius * rng.uniform(0.75, 1.2, 2)
             box = (x - wide, y - tall, x + wide, y + tall)
             paint.ellipse(box, fill=ink_of(rgb))

@@ -9,7 +9,7 @@ from .brushwork import (
     colors,
     fractal,
     ink_of,
-    jittered,
+    jitter,
     light,
     plane_of,
     ramp,
@@ -90,7 +90,7 @@ def paint_swirls(rng: np.random.Generator) -> Field:
         (19, 150, 19),
         (10, 110, 20),
     ):
-        starts = jittered(shape, pitch_px, rng)
+        starts = jitter(shape, pitch_px, rng)
         paths = trace(angle, starts, length_px, 12)
         tones = sample(tone, paths[:, 6]) + rng.normal(0, 0.055, len(starts))
         loads = ramp(np.clip(tones, 0, 1), SWIRL_PALETTE)

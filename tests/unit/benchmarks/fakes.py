@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.qualitylib.engines import Identity, Order, Ours
+from benchmarks.common.pairs import Identity, Order
+from benchmarks.qualitylib.engines import Ours
 
 
 def picture(height: int, width: int, seed: int) -> Image.Image:

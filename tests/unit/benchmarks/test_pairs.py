@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.qualitylib.errors import PairsMissing
-from benchmarks.qualitylib.pairs import FIXED_PAIRS, all_pairs, named_pairs, tuning_pairs
+from benchmarks.common.errors import PairsMissing
+from benchmarks.common.pairs import FIXED_PAIRS, all_pairs, named_pairs, tuning_pairs
 
 CONTENTS = ("ginzan-night", "lion", "stanford-tower", "tuebingen")
 STYLES = ("mosaic", "picasso", "shipwreck", "starry-night", "wheat-field")

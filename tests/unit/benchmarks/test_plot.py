@@ -1,52 +1,69 @@
-import numpy as np
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
+from PIL import Image
 
-from benchmarks.speedlib import plot
-from benchmarks.speedlib.plot import Line, Panel, drawn
-
-SLOW = Line("slow", ((0.05, 0.3), (0.2, 1.2), (0.8, 4.8)))
-FAST = Line("fast", ((0.05, 0.01), (0.8, 0.16)))
-MARK = Line("once", ((0.2, 900.0),))
-
-
-def colors(image: np.ndarray, color: str) -> int:
-    wanted = [int(color[at : at + 2], 16) for at in (1, 3, 5)]
-    return int((image == wanted).all(axis=2).sum())
+from benchmarks.common.pastiche import PeerTime
+from benchmarks.speedlib.plot import draw, points
+from benchmarks.speedlib.report import Report
+from benchmarks.speedlib.rows import Evaluation, Figures, RowResult, WholePainting
 
 
-def test_every_line_is_drawn_in_its_color() -> None:
-    sheet = np.asarray(drawn([Panel("Time", "megapixels", "seconds", [SLOW, FAST, MARK])]))
-
-    assert sheet.shape[0] == 2 * plot.PANEL_PX[1]
-    panel = sheet[:, : 2 * plot.PANEL_PX[0]]
-    for color in plot._COLORS[:2]:
-        assert colors(panel, color) > 2000
-    assert 50 < colors(panel, plot._COLORS[2]) < 1000
-    assert colors(panel, plot._COLORS[3]) == 0
-
-
-def test_a_straight_line_of_powers_is_straight() -> None:
-    # Seconds that grow with pixels: equal factors are equal distances, whatever they are.
-    panel = np.asarray(drawn([Panel("Time", "x", "y", [SLOW])]))[:, : 2 * plot.PANEL_PX[0]]
-    wanted = [int(plot._COLORS[0][at : at + 2], 16) for at in (1, 3, 5)]
-    rows, columns = np.nonzero((panel == wanted).all(axis=2))
-    slope, start = np.polyfit(columns, rows, 1)
-
-    assert slope < 0
-    assert np.abs(rows - (slope * columns + start)).max() < 15
+@pytest.fixture
+def report() -> Report:
+    rows = [
+        RowResult(Evaluation("compact", 512), 384, 512, Figures(0.4, 9, 2 * 10**9)),
+        RowResult(Evaluation("compact", 256), 192, 256, Figures(0.1, 9, 10**9)),
+        RowResult(Evaluation("vgg19", 512), 384, 512, None, "memory ran out"),
+        RowResult(WholePainting("draft", "auto", 512), 384, 512, Figures(30.0, 120, 3 * 10**9)),
+    ]
+    peer = PeerTime("1.6.0", 512, 2.5, 8, 1_300_000_000, is_disturbed=False)
+    return Report("Speed", {}, {}, rows, peer)
 
 
-@pytest.mark.parametrize("value", [1e-9, 1.0, 3.7, 1e12])
-def test_one_point_is_enough(value: float) -> None:
-    sheet = np.asarray(drawn([Panel("Time", "x", "y", [Line("one", ((value, value),))])]))
+def test_points_are_those_of_the_rows_from_small_to_large(report: Report) -> None:
+    assert points(report) == {
+        "evaluation, compact": [(0.049152, 0.1, 1.0), (0.196608, 0.4, 2.0)],
+        "painting, draft": [(0.196608, 30.0, 3.0)],
+        "pastiche, 1000 iterations": [(0.196608, 2500.0, 1.3)],
+    }
 
-    assert colors(sheet, plot._COLORS[0]) > 50
+
+def test_a_peer_of_another_size_has_no_place_on_the_axis(report: Report) -> None:
+    assert report.peer is not None
+    other = replace(report, peer=replace(report.peer, size_px=256))
+
+    assert list(points(other)) == ["evaluation, compact", "painting, draft"]
 
 
-def test_panels_without_points_are_left_out() -> None:
-    empty, full = Panel("a", "x", "y", [Line("n", ())]), Panel("b", "x", "y", [SLOW])
+def test_both_panels_show_every_point_on_logarithmic_axes(report: Report) -> None:
+    figure = draw(report)
 
-    assert drawn([empty, full]).size == drawn([full]).size
-    assert drawn([full, full]).size[0] == drawn([full]).size[0] + 2 * plot.PANEL_PX[0]
-    with pytest.raises(ValueError, match="nothing to draw"):
-        drawn([empty])
+    assert figure is not None
+    for axes, at in zip(figure.axes, (1, 2), strict=True):
+        shown = {
+            line.get_label(): list(zip(line.get_xdata(), line.get_ydata(), strict=True))
+            for line in axes.lines
+        }
+        assert shown == {
+            name: [(point[0], point[at]) for point in those]
+            for name, those in points(report).items()
+        }
+        assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == list(points(report))
+
+
+def test_the_plot_is_written_as_a_picture(report: Report, tmp_path: Path) -> None:
+    figure = draw(report)
+
+    assert figure is not None
+    figure.savefig(tmp_path / "plot.png")
+    with Image.open(tmp_path / "plot.png") as image:
+        image.load()
+        assert image.width > image.height > 500
+
+
+def test_without_figures_there_is_no_plot(report: Report) -> None:
+    assert draw(replace(report, rows=report.rows[2:3])) is None

@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 from benchmarks import quality
+from benchmarks.common import commandline
 from tests.unit.benchmarks.fakes import Copyist, QuickOurs, folder_of_pictures
 from transfer.backbones.vgg import VggBackbone
 
@@ -24,7 +25,7 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backbone: VggBackbone) 
     monkeypatch.setattr(quality, "Ours", QuickOurs)
     monkeypatch.setitem(quality.PEERS, "pastiche", lambda steps: Copyist(log, steps))
     monkeypatch.setattr(quality.vgg19, "load", lambda device: backbone)
-    monkeypatch.setattr(quality.signal, "signal", lambda number, handler: None)
+    monkeypatch.setattr(commandline, "raise_on_stop", lambda: None)
     return log
 
 

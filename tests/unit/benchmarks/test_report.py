@@ -2,13 +2,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.common.pairs import Pair
+from benchmarks.common.table import Table
+from benchmarks.common.timing import Took
 from benchmarks.qualitylib.distances import Distances
 from benchmarks.qualitylib.engines import Engine, Ours
-from benchmarks.qualitylib.keep import Kept
-from benchmarks.qualitylib.pairs import Pair
 from benchmarks.qualitylib.report import (
     Result,
-    Table,
     as_data,
     as_markdown,
     as_text,
@@ -16,7 +16,7 @@ from benchmarks.qualitylib.report import (
     summary,
     tables,
 )
-from benchmarks.qualitylib.timing import Took
+from benchmarks.qualitylib.store import StoredPainting
 from tests.unit.benchmarks.fakes import Copyist
 from transfer.settings import Effort
 
@@ -35,8 +35,8 @@ def result(
     others_cpu_s: float = 0.0,
 ) -> Result:
     took = Took(12.34, 20.0, others_cpu_s, 1_500_000_000)
-    kept = Kept(Path("p.png"), 212, took, is_earlier)
-    return Result(pair, engine, kept, Distances(style, content))
+    stored = StoredPainting(Path("p.png"), 212, took, is_earlier)
+    return Result(pair, engine, stored, Distances(style, content))
 
 
 @pytest.fixture

@@ -2,14 +2,13 @@ import json
 import signal
 import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from benchmarks import speed
-from benchmarks.speedlib import peer
-from benchmarks.speedlib.memory import free_bytes
+from benchmarks.common import commandline
+from benchmarks.common.machine import free_bytes
 from config import PROJECT_ROOT
 from tests.servers import wait_until
 from tests.unit.benchmarks.fakes import folder_of_pictures
@@ -23,7 +22,7 @@ def pictures(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _own_signals(monkeypatch: pytest.MonkeyPatch) -> None:
     """The runner keeps its own handlers."""
-    monkeypatch.setattr(speed.signal, "signal", lambda number, handler: None)
+    monkeypatch.setattr(commandline, "raise_on_stop", lambda: None)
 
 
 def run(pictures: Path, *arguments: str) -> int:
@@ -90,16 +89,6 @@ def test_what_would_take_too_long_is_left_out(
     assert "minutes here, and 0.001 are the limit" in capsys.readouterr().out
 
 
-def test_the_peer_is_timed_by_the_lines_of_its_own_command(pictures: Path) -> None:
-    content, style = pictures / "content-boat.jpg", pictures / "style-oil.jpg"
-
-    found = peer.measured(content, style, 64, 2)
-
-    assert found.iteration_s > 0
-    assert found.painting_s == 1000 * found.iteration_s
-    assert found.version == metadata.version("pastiche")
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_leaves_nobody_behind(pictures: Path, number: signal.Signals) -> None:
     command = [
@@ -146,13 +135,13 @@ def measuring(pictures: Path) -> list[str]:
         (["--pictures", "{folder}/none"], "There is no folder"),
         (["--pictures", "{folder}"], "has no pair: content-*.jpg and style-*.jpg"),
         (["--size", "9"], "size must be from 64 to 8192 px, not 9"),
-        (["--size", "x"], "wanted a whole number, not 'x'"),
+        (["--size", "x"], "wanted a whole number from 0, not 'x'"),
         (["--painting-size", "99999"], "size must be from 64 to 8192 px"),
         (["--backbone", "resnet"], "invalid choice: 'resnet'"),
         (["--effort", "best"], "invalid choice: 'best'"),
         (["--painter", "me"], "invalid choice: 'me'"),
         (["--device", "tpu"], "invalid choice: 'tpu'"),
-        (["--threads", "-1"], "wanted a whole number, not '-1'"),
+        (["--threads", "-1"], "wanted a whole number from 0, not '-1'"),
         (["--row-minutes", "0"], "wanted a number of minutes above 0, not '0'"),
         (["--row-minutes", "nan"], "wanted a number of minutes above 0"),
         (["--size", "--painting-size", "--peer-steps", "0"], "Nothing would be measured"),

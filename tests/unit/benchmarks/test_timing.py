@@ -3,8 +3,8 @@ import sys
 
 import pytest
 
-from benchmarks.qualitylib import timing
-from benchmarks.qualitylib.timing import Took, run_timed
+from benchmarks.common import timing
+from benchmarks.common.timing import Took, run_timed
 
 WORK = """
 import sys, time

@@ -1,4 +1,4 @@
-"""Somebody with a browser: logs in, fills in the studio's form, and reads what the site answers."""
+"""A visitor with a browser, who logs in, fills in the studio's form and reads the answers."""
 
 import time
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ TIMEOUT_S = 40
 
 @dataclass(frozen=True)
 class Answer:
-    """A page, after redirects."""
+    """The site's answer to a request, after redirects."""
 
     status: int
     url: str
@@ -23,13 +23,13 @@ class Answer:
 
     @property
     def painting_id(self) -> str | None:
-        """The painting whose page it is, if it is one's."""
+        """Public id of the painting whose page it is, or None."""
         head, found, public_id = self.url.partition("/paintings/")
         return public_id.partition("?")[0] if head and found else None
 
 
 class Visitor:
-    """A session of one user.
+    """A browser session of one user.
 
     Args:
         url: the site's address.
@@ -40,8 +40,8 @@ class Visitor:
         self._browser: OpenerDirector = build_opener(HTTPCookieProcessor(CookieJar()))
 
     @classmethod
-    def logged_in(cls, url: str, name: str, password: str) -> Self:
-        """Somebody who has logged in by the form."""
+    def log_in(cls, url: str, name: str, password: str) -> Self:
+        """Log in by the form."""
         visitor = cls(url)
         form = visitor.fields("/log-in")
         answer = visitor.send("/log-in", {**form, "name": name, "password": password})
@@ -50,7 +50,7 @@ class Visitor:
         return visitor
 
     def get(self, path: str) -> Answer:
-        """Ask for a page."""
+        """Request a page."""
         return self._ask(path, None)
 
     def send(self, path: str, fields: dict[str, str]) -> Answer:
@@ -58,13 +58,13 @@ class Visitor:
         return self._ask(path, urlencode(fields).encode())
 
     def fields(self, path: str) -> dict[str, str]:
-        """The hidden fields of the forms on a page, such as its tokens."""
+        """Return the hidden fields of the forms on a page, such as its tokens."""
         return hidden_fields(self.get(path).text)
 
     def studio_form(
         self, pictures: tuple[str, str], seed: int, long_edge_px: int
     ) -> dict[str, str]:
-        """The studio's form as it would be sent, fresh from its page."""
+        """Fetch the studio's page, and return its form, filled in."""
         return order_fields(self.fields("/studio"), pictures, seed, long_edge_px)
 
     def _ask(self, path: str, body: bytes | None) -> Answer:
@@ -79,16 +79,16 @@ class Visitor:
 
 
 def hidden_fields(text: str) -> dict[str, str]:
-    """The hidden fields of the forms on a page, such as its tokens."""
+    """Return the hidden fields of the forms in a page's text."""
     parser = _HiddenFields()
     parser.feed(text)
-    return parser.found
+    return parser.fields
 
 
 def order_fields(
     hidden: dict[str, str], pictures: tuple[str, str], seed: int, long_edge_px: int
 ) -> dict[str, str]:
-    """The studio's form, filled in for a draft of a photo and a style."""
+    """Fill in the studio's form for a draft of a photo and a style."""
     return {
         "csrf_token": hidden["csrf_token"],
         "form_token": hidden["form_token"],
@@ -106,10 +106,10 @@ def order_fields(
 class _HiddenFields(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.found: dict[str, str] = {}
+        self.fields: dict[str, str] = {}
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Collect a hidden field's value."""
         values = dict(attrs)
         if tag == "input" and values.get("type") == "hidden" and values.get("name"):
-            self.found[values["name"] or ""] = values.get("value") or ""
+            self.fields[values["name"] or ""] = values.get("value") or ""

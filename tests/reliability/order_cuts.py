@@ -1,8 +1,8 @@
-"""The web process ends in the middle of an order: before or after its commit, or its ticket.
+"""The fault of a web process that ends in the middle of an order.
 
-As a program (``python -m benchmarks.faultlib.order_cuts PICTURES...``) it is a web process that
-orders: for each order it forks one that takes the form and ends at the point by `os._exit`, and
-then sends the same form again, as a person would. Prints a line of JSON for each.
+As a program (``python -m tests.reliability.order_cuts PICTURES...``) this module is a web process
+that orders: for each order it forks one that receives the form and ends at the point by `os._exit`,
+and then sends the same form again, as a person would. Prints a line of JSON for each.
 """
 
 import json
@@ -18,24 +18,24 @@ from rq import Queue
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from benchmarks.faultlib.rounds import Round
-from benchmarks.faultlib.site import LONG_EDGE_PX, PASSWORD, USERS
-from benchmarks.faultlib.visitor import hidden_fields, order_fields
 from config import PROJECT_ROOT, Config
+from tests.reliability.rounds import Round
+from tests.reliability.site import LONG_EDGE_PX, PASSWORD, USERS
+from tests.reliability.visitor import hidden_fields, order_fields
 from webapp import create_app, orders
 from webapp.extensions import db
 from webapp.models import Painting, State
 
 _POINTS = ("before commit", "after commit", "before ticket", "after ticket")
 _CUTS = 5
-"""At each point in a full round: with ten rounds 50."""
+"""Orders cut at each point in a full round: with ten rounds 50."""
 _USER = 1
 _TIMEOUT_S = 120
 _CUT_STATUS = 77
 
 
-def order_cut(stage: Round) -> None:
-    """A web process ends at one of four points of an order; the form is sent again."""
+def cut_orders(stage: Round) -> None:
+    """End a web process at each of four points of an order, and send the form again."""
     site = stage.site
     cuts = _CUTS if stage.is_full else 1
     seeds = [str(stage.rng.randrange(2**31)) for _ in range(cuts)]
@@ -63,19 +63,13 @@ def order_cut(stage: Round) -> None:
         if point in painted:
             # One of each point is painted to its end; of the others the row is what counts.
             stage.expected[public_id] = {State.DONE, State.CANCELLED}
-            _cancel(stage, public_id)
+            site.change(public_id, orders.cancel)
         painted.add(point)
     stage.note(f"{len(told)} orders cut")
 
 
-def _cancel(stage: Round, public_id: str) -> None:
-    with stage.site.app.app_context():
-        query = db.select(Painting).where(Painting.public_id == public_id)
-        orders.cancel(db.session.scalars(query).one())
-
-
 def main() -> None:
-    """Order and be cut, at each point once per seed."""
+    """Order and be cut at each point, once per seed."""
     content, style, *seeds = sys.argv[1:]
     app = create_app(Config.from_env(os.environ))
     for number, seed in enumerate(seeds):
@@ -87,11 +81,13 @@ def main() -> None:
         for point in _POINTS:
             hidden = hidden_fields(visitor.get("/studio").text)
             form = order_fields(hidden, (content, style), int(seed), LONG_EDGE_PX)
-            print(json.dumps(_ordered(app, visitor, point, form)), flush=True)
+            print(json.dumps(_cut_order(app, visitor, point, form)), flush=True)
 
 
-def _ordered(app: Flask, visitor: FlaskClient, point: str, form: dict[str, str]) -> dict[str, Any]:
-    """Send a form and be cut, then send it again; what came of it."""
+def _cut_order(
+    app: Flask, visitor: FlaskClient, point: str, form: dict[str, str]
+) -> dict[str, Any]:
+    """Send a form and be cut, send it again, and return what came of it."""
     before = _newest(app)
     # A process and its child cannot share connections.
     _disconnect(app)
@@ -126,7 +122,7 @@ def _disconnect(app: Flask) -> None:
 
 
 def _cut_at(point: str) -> None:
-    """End this process when it comes to a point of an order."""
+    """Have this process end at a point of an order."""
     ordered = []
 
     def note(_mapper: object, _connection: object, _painting: object) -> None:

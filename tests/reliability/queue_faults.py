@@ -1,4 +1,4 @@
-"""Faults of the queue: Redis killed, stopped, flushed, silent; tickets doubled and invented."""
+"""Faults of the queue: of Redis, and of the tickets in it."""
 
 import contextlib
 import signal
@@ -9,13 +9,12 @@ from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from benchmarks.faultlib.processes import wait_until
-from benchmarks.faultlib.rounds import Round
-from benchmarks.faultlib.site import LONG_EDGE_PX, PASSWORD, USERS
-from benchmarks.faultlib.visitor import Visitor
+from tests.reliability.processes import happens_within
+from tests.reliability.rounds import Round
+from tests.reliability.site import LONG_EDGE_PX, PASSWORD, USERS
+from tests.reliability.visitor import Visitor
 from webapp import orders, schedule
-from webapp.extensions import db
-from webapp.models import Painting, State
+from webapp.models import State
 from webapp.queue import QUEUE_NAME
 from webapp.trash import remove_now
 
@@ -23,33 +22,33 @@ _OUTAGE_S = 60.0
 _SHORT_OUTAGE_S = 15.0
 
 
-def redis_killed(stage: Round) -> None:
-    """SIGKILL for Redis, which is started again after a moment; somebody orders meanwhile."""
+def kill_redis(stage: Round) -> None:
+    """Send SIGKILL to Redis, which restarts after a moment, and order meanwhile."""
     _outage(stage, signal.SIGKILL)
 
 
-def redis_terminated(stage: Round) -> None:
-    """SIGTERM for Redis, which is started again after a moment; somebody orders meanwhile."""
+def terminate_redis(stage: Round) -> None:
+    """Send SIGTERM to Redis, which restarts after a moment, and order meanwhile."""
     _outage(stage, signal.SIGTERM)
 
 
-def redis_flushed(stage: Round) -> None:
-    """FLUSHALL while two paintings run and two wait."""
+def flush_redis(stage: Round) -> None:
+    """Flush Redis while two paintings run and two wait."""
     public_ids = [stage.order(user) for user in (0, 1, 0, 1)]
     stage.reach_running(public_ids[0])
     stage.pause(4.0)
     with Redis.from_url(stage.site.config.redis_url) as client:
         client.flushall()
         flushed_at = time.monotonic()
-        wait_until(lambda: client.llen(f"rq:queue:{QUEUE_NAME}") > 0, 20, 0.02)
+        happens_within(lambda: client.llen(f"rq:queue:{QUEUE_NAME}") > 0, 20, 0.02)
         stage.note(f"tickets issued anew after {time.monotonic() - flushed_at:.1f} s")
 
 
-def redis_gone(stage: Round) -> None:
-    """Redis is ended for a minute, during a painting and while somebody orders at the site."""
+def remove_redis(stage: Round) -> None:
+    """End Redis for a minute, during a painting and while somebody orders at the site."""
     redis = stage.site.redis
     public_id = stage.order(0)
-    visitor = visitor_of(stage)
+    visitor = logged_in_visitor(stage)
     stage.reach_running(public_id)
     stage.pause(3.0)
     redis.is_held_down = True
@@ -58,14 +57,14 @@ def redis_gone(stage: Round) -> None:
         _order_without_redis(stage, visitor)
     finally:
         redis.is_held_down = False
-    stage.redis_is_back()
+    stage.await_redis()
 
 
-def redis_silent(stage: Round) -> None:
-    """Redis is stopped for a minute: it takes connections, and answers nothing."""
+def silence_redis(stage: Round) -> None:
+    """Stop Redis for a minute: it accepts connections, and answers nothing."""
     redis = stage.site.redis
     public_id = stage.order(0)
-    visitor = visitor_of(stage)
+    visitor = logged_in_visitor(stage)
     stage.reach_running(public_id)
     stage.pause(3.0)
     redis.send(signal.SIGSTOP)
@@ -73,13 +72,13 @@ def redis_silent(stage: Round) -> None:
         _order_without_redis(stage, visitor)
     finally:
         redis.send(signal.SIGCONT)
-    stage.redis_is_back()
+    stage.await_redis()
 
 
-def redis_refusing(stage: Round) -> None:
-    """Redis answers, but takes nothing: as when its memory, or the disk under it, is full."""
+def fill_redis(stage: Round) -> None:
+    """Have Redis refuse to store anything, as when its memory or its disk is full."""
     public_id = stage.order(0)
-    visitor = visitor_of(stage)
+    visitor = logged_in_visitor(stage)
     stage.reach_running(public_id)
     stage.pause(3.0)
     with Redis.from_url(stage.site.config.redis_url) as client:
@@ -88,23 +87,23 @@ def redis_refusing(stage: Round) -> None:
             _order_without_redis(stage, visitor, has_sentence=False)
         finally:
             client.config_set("maxmemory", 0)
-    stage.redis_is_back()
+    stage.await_redis()
 
 
-def tickets_doubled(stage: Round) -> None:
-    """Ten tickets too many for each painting."""
+def double_tickets(stage: Round) -> None:
+    """Enqueue ten tickets too many for each painting."""
     for user in (0, 1):
         stage.order(user)
     with _plain_queue(stage) as tickets:
         for _ in range(20):
             tickets.enqueue("webapp.jobs.paint_next", job_timeout=-1, result_ttl=0)
         stage.wait_for_end()
-        if not wait_until(lambda: tickets.count == 0, 30):
+        if not happens_within(lambda: tickets.count == 0, 30):
             stage.wrong("hanging", f"{tickets.count} tickets were left")
 
 
-def tickets_invented(stage: Round) -> None:
-    """Jobs that name `os.system`, another function of ours, and ours with arguments."""
+def invent_tickets(stage: Round) -> None:
+    """Enqueue jobs that name `os.system`, another function of ours, and ours with arguments."""
     trace = stage.site.folder / f"trace-{stage.result.number}"
     with _plain_queue(stage) as tickets:
         tickets.enqueue("os.system", f"touch {trace}")
@@ -113,7 +112,7 @@ def tickets_invented(stage: Round) -> None:
         stage.order(0)
         stage.order(1)
         stage.wait_for_end()
-        if not wait_until(lambda: tickets.count == 0, 30):
+        if not happens_within(lambda: tickets.count == 0, 30):
             stage.wrong("hanging", f"{tickets.count} tickets were left")
     with stage.site.app.app_context():
         is_paused = schedule.is_paused()
@@ -121,8 +120,8 @@ def tickets_invented(stage: Round) -> None:
         stage.wrong("broken", "an invented ticket was carried out")
 
 
-def tickets_orphaned(stage: Round) -> None:
-    """Tickets whose paintings were cancelled, put into the trash, and removed for good."""
+def orphan_tickets(stage: Round) -> None:
+    """Leave tickets of paintings that were cancelled, moved to the trash, and removed for good."""
     site = stage.site
     for worker in site.workers:
         worker.send(signal.SIGSTOP)
@@ -131,15 +130,11 @@ def tickets_orphaned(stage: Round) -> None:
         stage.order(1)
         stage.expected[cancelled] = stage.expected[trashed] = {State.CANCELLED}
         stage.expected[removed] = None
-        with site.app.app_context():
-            for public_id in (cancelled, trashed, removed):
-                query = db.select(Painting).where(Painting.public_id == public_id)
-                painting = db.session.scalars(query).one()
-                orders.cancel(painting)
-                if public_id != cancelled:
-                    orders.move_to_trash(painting)
-                if public_id == removed:
-                    remove_now([painting.id])
+        for public_id in (cancelled, trashed, removed):
+            site.change(public_id, orders.cancel)
+        for public_id in (trashed, removed):
+            site.change(public_id, orders.move_to_trash)
+        site.change(removed, lambda painting: remove_now([painting.id]))
     finally:
         for worker in site.workers:
             worker.send(signal.SIGCONT)
@@ -161,11 +156,11 @@ def _outage(stage: Round, number: signal.Signals) -> None:
         stage.pause(2.0)
     finally:
         redis.is_held_down = False
-    stage.redis_is_back()
+    stage.await_redis()
 
 
 def _order_without_redis(stage: Round, visitor: Visitor, *, has_sentence: bool = True) -> None:
-    """Order at the site, and look at its pages, until the outage is over."""
+    """Order at the site and request its pages during an outage, and wait until its end."""
     ends_at = time.monotonic() + (_OUTAGE_S if stage.is_full else _SHORT_OUTAGE_S)
     pictures = stage.site.picture_ids[stage.site.user_ids[1]]
     form = visitor.studio_form(pictures, stage.rng.randrange(2**31), LONG_EDGE_PX)
@@ -186,17 +181,17 @@ def _order_without_redis(stage: Round, visitor: Visitor, *, has_sentence: bool =
     time.sleep(max(0.0, ends_at - time.monotonic()))
 
 
-def visitor_of(stage: Round) -> Visitor:
-    """The second user, logged in; logging in anew each time would meet the limit for that."""
+def logged_in_visitor(stage: Round) -> Visitor:
+    """Return the second user's one session: to log in for each round would meet the limit."""
     known = stage.site.app.extensions.get("visitor")
     if not isinstance(known, Visitor):
-        known = Visitor.logged_in(stage.site.url, USERS[1], PASSWORD)
+        known = Visitor.log_in(stage.site.url, USERS[1], PASSWORD)
         stage.site.app.extensions["visitor"] = known
     return known
 
 
 @contextlib.contextmanager
 def _plain_queue(stage: Round) -> Iterator[Queue]:
-    """The queue as a stranger sees it who can write to Redis."""
+    """Open the queue as a stranger does who can write to Redis."""
     with Redis.from_url(stage.site.config.redis_url) as client:
         yield Queue(QUEUE_NAME, connection=client, serializer=JSONSerializer)

@@ -1,4 +1,4 @@
-"""Faults of disk, database, clock and web."""
+"""Faults of disk, database, clock and web, and a chaos of kills."""
 
 import contextlib
 import os
@@ -11,18 +11,18 @@ from collections.abc import Callable, Iterator
 from http.client import HTTPException
 from pathlib import Path
 
-from benchmarks.faultlib.processes import wait_until
-from benchmarks.faultlib.queue_faults import visitor_of
-from benchmarks.faultlib.rounds import NotPossible, Round
-from benchmarks.faultlib.site import LONG_EDGE_PX
-from benchmarks.faultlib.visitor import Answer
-from webapp import orders, queue
-from webapp.extensions import db
-from webapp.models import Outcome, Painting, State
+from tests.reliability.processes import happens_within
+from tests.reliability.queue_faults import logged_in_visitor
+from tests.reliability.rounds import NotPossible, Round
+from tests.reliability.site import LONG_EDGE_PX
+from tests.reliability.visitor import Answer
+from transfer.settings import Rendition
+from webapp import orders
+from webapp.models import Outcome, State
 
 _DISK_BYTES = 16_000_000
 _LIMITED_BYTES = 60_000
-"""No file may grow beyond this where nothing can be mounted: less than a rendition has."""
+"""Limit of a file's size where nothing can be mounted: less than a rendition has."""
 _FULL_S = 25.0
 _LOCK_S = 10.0
 _LOCKER = """
@@ -34,10 +34,19 @@ time.sleep(float(sys.argv[2]))
 connection.execute("ROLLBACK")
 """
 _HOUR_S = 3600
+_CHAOS_PAINTINGS = 200
+_FEW_CHAOS_PAINTINGS = 12
+_CHAOS_LONG_EDGE_PX = 64
+_CHAOS_BATCH = 5
+"""Paintings ordered at once between two kills."""
+_BETWEEN_KILLS_S = (1.0, 5.0)
+_LONGEST_CHAOS_S = 900.0
+_AFTER_CHAOS_S = 60.0
+"""Time within which all must have ended once nothing is killed any more."""
 
 
-def disk_full(stage: Round) -> None:
-    """The disk fills up during paintings; with room again, a retry finishes them."""
+def fill_disk(stage: Round) -> None:
+    """Fill the disk during paintings, make room again, and retry those that failed."""
     with _small_disk(stage) as (fill, make_room):
         public_ids = [stage.order(user) for user in (0, 1)]
         stage.reach_running(public_ids[0], progress=stage.rng.uniform(0.0, 0.6))
@@ -55,29 +64,30 @@ def disk_full(stage: Round) -> None:
             row = stage.site.painting(public_id)
             if row is not None and row["state"] == State.FAILED:
                 stage.note(f"failed: {row['failure'][:20]}...; retried")
-                _retry(stage, public_id)
+                stage.site.change(public_id, orders.retry)
+                stage.site.offer_ticket()
             stage.expected[public_id] = {State.DONE}
         stage.wait_for_end()
         stage.check()
 
 
-def database_locked(stage: Round) -> None:
-    """Another process holds the database's write lock for 10 s."""
+def lock_database(stage: Round) -> None:
+    """Hold the database's write lock for 10 s in another process."""
     public_id = stage.order(0)
     stage.order(1)
     stage.reach_running(public_id, progress=stage.rng.uniform(0.02, 0.6))
     stage.pause(1.0)
     command = [sys.executable, "-c", _LOCKER, str(stage.site.database), str(_LOCK_S)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as locker:
-        assert locker.stdout is not None  # noqa: S101  it is a pipe
+        assert locker.stdout is not None
         locker.stdout.readline()
-        page = visitor_of(stage).get("/")
+        page = logged_in_visitor(stage).get("/")
         if page.status != 200:
             stage.wrong("broken", f"a page was answered with status {page.status}")
 
 
-def debris(stage: Round) -> None:
-    """Half a rendition lies under the running attempt's name, and a leftover beside it."""
+def leave_debris(stage: Round) -> None:
+    """Put half a rendition under the running attempt's name, and leftovers beside it."""
     public_id = stage.order(0)
     stage.order(1)
     stage.reach_running(public_id)
@@ -91,8 +101,8 @@ def debris(stage: Round) -> None:
     (folder / f"luminance-{'0' * 32}.png").write_bytes(half)
 
 
-def clock_stepped(stage: Round) -> None:
-    """One worker's clock is set an hour ahead or back while it paints; then right again."""
+def step_clock(stage: Round) -> None:
+    """Set one worker's clock an hour ahead or back while it paints, then right again."""
     library = _faketime_library()
     steps = stage.site.folder / "clock"
     _set_clock(steps, 0)
@@ -110,7 +120,7 @@ def clock_stepped(stage: Round) -> None:
         worker.terminate()
         stage.site.wait_for_workers()
         public_ids = [stage.order(user) for user in (0, 1)]
-        wait_until(lambda: all(map(stage.site.attempts, public_ids)), 30)
+        happens_within(lambda: all(map(stage.site.attempts, public_ids)), 30)
         stage.pause(2.0)
         _set_clock(steps, hours * _HOUR_S)
         stage.note(f"{hours:+d} h")
@@ -129,9 +139,9 @@ def clock_stepped(stage: Round) -> None:
             stage.wrong("doubled", f"{public_id} was taken from a living worker")
 
 
-def form_sent_twice(stage: Round) -> None:
-    """The same form arrives twice at the same moment: one painting."""
-    visitor = visitor_of(stage)
+def send_form_twice(stage: Round) -> None:
+    """Send the same form twice at the same moment, which must make one painting."""
+    visitor = logged_in_visitor(stage)
     form = visitor.studio_form(
         stage.site.picture_ids[stage.site.user_ids[1]], stage.rng.randrange(2**31), LONG_EDGE_PX
     )
@@ -151,9 +161,9 @@ def form_sent_twice(stage: Round) -> None:
     _expect_one(stage, before, public_ids - {None})
 
 
-def web_killed(stage: Round) -> None:
-    """All web processes are SIGKILLed around a POST; the browser sends the form again."""
-    visitor = visitor_of(stage)
+def kill_web(stage: Round) -> None:
+    """Kill all web processes around a POST, and send the form again as a browser would."""
+    visitor = logged_in_visitor(stage)
     form = visitor.studio_form(
         stage.site.picture_ids[stage.site.user_ids[1]], stage.rng.randrange(2**31), LONG_EDGE_PX
     )
@@ -166,18 +176,18 @@ def web_killed(stage: Round) -> None:
 
     killer = threading.Thread(target=kill_soon)
     killer.start()
-    first = _sent(stage, form)
+    first = _send(stage, form)
     killer.join()
     stage.note("answered first" if first else "not answered first")
     found: list[Answer] = []
 
     def is_answered() -> bool:
-        answer = _sent(stage, form)
+        answer = _send(stage, form)
         if answer is not None:
             found.append(answer)
         return bool(found)
 
-    if not wait_until(is_answered, 60, 0.2):
+    if not happens_within(is_answered, 60, 0.2):
         stage.wrong("hanging", "the site did not come back")
     public_ids = {answer.painting_id for answer in [*found, *([first] if first else [])]}
     if None in public_ids:
@@ -185,9 +195,36 @@ def web_killed(stage: Round) -> None:
     _expect_one(stage, before, public_ids - {None})
 
 
+def kill_everything(stage: Round) -> None:
+    """Kill workers, Redis and web at random, every few seconds, until all paintings have ended."""
+    site = stage.site
+    programs = [*site.workers, site.redis, site.web]
+    kills = dict.fromkeys((program.name for program in programs), 0)
+    to_order = _CHAOS_PAINTINGS if stage.is_full else _FEW_CHAOS_PAINTINGS
+    deadline = time.monotonic() + _LONGEST_CHAOS_S
+    while time.monotonic() < deadline:
+        for _ in range(min(_CHAOS_BATCH, to_order)):
+            public_id = stage.order(
+                stage.rng.randrange(2), colors=[Rendition.STYLED], long_edge_px=_CHAOS_LONG_EDGE_PX
+            )
+            # A painting whose worker was killed three times fails, and says so.
+            stage.expected[public_id] = {State.DONE, State.FAILED}
+            to_order -= 1
+        if stage.wait_for_end(stage.rng.uniform(*_BETWEEN_KILLS_S)) and not to_order:
+            break
+        victim = stage.rng.choice(programs)
+        victim.kill()
+        kills[victim.name] += 1
+    if not stage.wait_for_end(_AFTER_CHAOS_S):
+        stage.note(f"not all had ended {_AFTER_CHAOS_S:.0f} s after the last kill")
+    states = [(site.painting(public_id) or {}).get("state") for public_id in stage.expected]
+    told = ", ".join(f"{name} {count}" for name, count in kills.items())
+    stage.note(f"killed: {told}; {states.count('done')} done, {states.count('failed')} failed")
+
+
 @contextlib.contextmanager
 def _small_disk(stage: Round) -> Iterator[tuple[Callable[[], None], Callable[[], None]]]:
-    """A small disk for paintings; two actions that fill it and make room again."""
+    """Mount a small disk for paintings; yields two actions that fill it and make room again."""
     folder = stage.site.config.files_dir / "paintings"
     folder.mkdir(parents=True, exist_ok=True)
     options = f"size={_DISK_BYTES},mode=700"
@@ -209,11 +246,11 @@ def _small_disk(stage: Round) -> Iterator[tuple[Callable[[], None], Callable[[],
         yield lambda: _fill(filler, stage.rng.randrange(200_000)), filler.unlink
     finally:
         # A worker may still be deleting what is left over.
-        wait_until(lambda: subprocess.run(["umount", str(folder)]).returncode == 0, 10)
+        happens_within(lambda: subprocess.run(["umount", str(folder)]).returncode == 0, 10)
 
 
 def _fill(filler: Path, leave_bytes: int) -> None:
-    """Take all room but ``leave_bytes``."""
+    """Fill the disk but for ``leave_bytes``."""
     disk = os.statvfs(filler.parent)
     with filler.open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, disk.f_bavail * disk.f_frsize - leave_bytes)
@@ -224,13 +261,6 @@ def _limit_files(stage: Round, limit_bytes: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             _, hard = resource.prlimit(worker.pid, resource.RLIMIT_FSIZE)
             resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (limit_bytes, hard))
-
-
-def _retry(stage: Round, public_id: str) -> None:
-    with stage.site.app.app_context():
-        query = db.select(Painting).where(Painting.public_id == public_id)
-        orders.retry(db.session.scalars(query).one())
-        queue.offer_ticket()
 
 
 def _faketime_library() -> Path:
@@ -246,9 +276,9 @@ def _set_clock(steps: Path, seconds: int) -> None:
     new.replace(steps)
 
 
-def _sent(stage: Round, form: dict[str, str]) -> Answer | None:
+def _send(stage: Round, form: dict[str, str]) -> Answer | None:
     try:
-        return visitor_of(stage).send("/studio", form)
+        return logged_in_visitor(stage).send("/studio", form)
     except (OSError, HTTPException):
         # Refused, reset, or ended in the middle of the answer.
         return None

@@ -1,4 +1,4 @@
-"""Real processes that are started again at once when they end, as a supervisor would."""
+"""Programs of the site as real processes, restarted at once when they end."""
 
 import contextlib
 import os
@@ -17,12 +17,12 @@ from deploy import tether
 
 POLL_EVERY_S = 0.02
 _YOUNG_S = 1.0
-"""A process that ends sooner is started again only after this long."""
+"""Age below which a process that ended is not restarted yet."""
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
-def wait_until(predicate: Callable[[], bool], timeout_s: float, every_s: float = 0.05) -> bool:
-    """Whether ``predicate`` became true in time."""
+def happens_within(predicate: Callable[[], bool], timeout_s: float, every_s: float = 0.05) -> bool:
+    """Wait until ``predicate`` is true, and return whether that was in time."""
     deadline = time.monotonic() + timeout_s
     while not predicate():
         if time.monotonic() > deadline:
@@ -32,7 +32,7 @@ def wait_until(predicate: Callable[[], bool], timeout_s: float, every_s: float =
 
 
 class Program:
-    """One program of the site, in a process group of its own.
+    """A program of the site, in a process group of its own.
 
     Args:
         name: for its log.
@@ -47,7 +47,7 @@ class Program:
         self.name = name
         self.environ = dict(environ)
         self.is_held_down = False
-        """Whether it stays ended when it ends."""
+        """True if it is not restarted when it ends."""
         self._command = list(command)
         self._log = log
         self._lock = threading.RLock()
@@ -56,12 +56,12 @@ class Program:
 
     @property
     def pid(self) -> int:
-        """Of the latest process."""
+        """Process id of the latest process."""
         with self._lock:
             return 0 if self._process is None else self._process.pid
 
     def start(self) -> None:
-        """Start it, whatever became of the process before."""
+        """Start a process, whatever became of the one before."""
         with self._lock, self._log.open("ab") as log:
             self._started_at = time.monotonic()
             self._process = subprocess.Popen(
@@ -75,8 +75,8 @@ class Program:
                 start_new_session=True,
             )
 
-    def look_after(self) -> None:
-        """Start it again if it has ended."""
+    def restart_if_ended(self) -> None:
+        """Start the program again if its process has ended."""
         with self._lock:
             is_over = self._process is not None and self._process.poll() is not None
             is_young = time.monotonic() - self._started_at < _YOUNG_S
@@ -84,16 +84,16 @@ class Program:
                 self.start()
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal to all of its processes."""
+        """Send a signal to all of the program's processes."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, number)
 
     def kill(self) -> float:
-        """SIGKILL; the time of death by the wall clock."""
+        """Send SIGKILL, and return the time at which it was sent, by the wall clock."""
         return self._end(signal.SIGKILL)
 
     def terminate(self) -> float:
-        """SIGTERM; the time at which it had ended."""
+        """Send SIGTERM, and return the time at which the process had ended."""
         return self._end(signal.SIGTERM)
 
     def _end(self, number: signal.Signals) -> float:
@@ -113,7 +113,7 @@ class Program:
             return sent_at if number is signal.SIGKILL else time.time()
 
     def cpu_seconds(self) -> float:
-        """CPU time of all of its processes so far."""
+        """Return the CPU time of all of the program's processes so far."""
         total = 0
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError, ValueError, IndexError):
@@ -124,13 +124,13 @@ class Program:
         return total / _TICKS_PER_S
 
 
-class Keeper:
-    """Looks after programs in a thread, until the `with` block ends and ends them."""
+class Restarter:
+    """A thread that restarts programs until its `with` block ends, and then ends them."""
 
     def __init__(self, programs: Iterable[Program]) -> None:
         self._programs = list(programs)
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="restarter", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -152,4 +152,4 @@ class Keeper:
     def _run(self) -> None:
         while not self._ended.wait(POLL_EVERY_S):
             for program in self._programs:
-                program.look_after()
+                program.restart_if_ended()

@@ -1,11 +1,11 @@
-"""Which content is painted in which style."""
+"""Pairs of a content and a style, and orders to paint one."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.qualitylib.errors import PairsMissing
+from benchmarks.common.errors import PairsMissing
 
 FIXED_PAIRS = (
     ("tuebingen", "starry-night"),
@@ -29,12 +29,28 @@ class Pair:
 
     @property
     def name(self) -> str:
-        """As tables call it: ``"tuebingen x starry-night"``."""
+        """Name in tables: ``"tuebingen x starry-night"``."""
         return f"{_short(self.content)} x {_short(self.style)}"
 
 
+@dataclass(frozen=True)
+class Order:
+    """A pair to be painted at one size, by any engine."""
+
+    pair: Pair
+    size_px: int
+    """Long edge."""
+    seed: int
+    device: str
+    """Device of engines that choose for themselves: cuda where there is one, otherwise cpu."""
+
+
+Identity = Mapping[str, str | int | float]
+"""Properties, apart from the pictures, that decide how a painting looks, and its device."""
+
+
 def all_pairs(folder: Path) -> list[Pair]:
-    """Every ``content-*.jpg`` of a folder with every ``style-*.jpg``, by name.
+    """Return every ``content-*.jpg`` of a folder with every ``style-*.jpg``, by name.
 
     Raises:
         PairsMissing: if there is no such folder, or no pair in it.
@@ -48,7 +64,7 @@ def all_pairs(folder: Path) -> list[Pair]:
 
 
 def named_pairs(folder: Path, names: Sequence[tuple[str, str]]) -> list[Pair]:
-    """The pairs with these names of content and style, in this order.
+    """Return the pairs with these names of content and style, in this order.
 
     Raises:
         PairsMissing: if one of them is not in the folder.
@@ -62,7 +78,7 @@ def named_pairs(folder: Path, names: Sequence[tuple[str, str]]) -> list[Pair]:
 
 
 def tuning_pairs(folder: Path) -> list[Pair]:
-    """All but the fixed ones.
+    """Return all pairs but the fixed ones.
 
     Raises:
         PairsMissing: if there are none.

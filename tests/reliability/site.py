@@ -1,11 +1,11 @@
-"""A temporary site: its processes, and state set up and read through an application of its own."""
+"""A temporary site: its processes, and its state, set up through an application of its own."""
 
 import contextlib
 import random
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,10 +17,10 @@ from PIL import Image
 from redis import Redis
 from redis.exceptions import RedisError
 
-from benchmarks.faultlib.processes import Keeper, Program, wait_until
 from config import Config
 from deploy import redis_server, start
 from deploy.address import Address
+from tests.reliability.processes import Program, Restarter, happens_within
 from tests.servers import clean_environ, free_port
 from transfer.settings import Rendition
 from webapp import create_app, queue
@@ -31,7 +31,7 @@ from webapp.models import Invitation, Painting, PaintingStyle, User, new_public_
 from webapp.pictures import keep
 from webapp.storage import Storage
 
-PASSWORD = "a good sentence"  # noqa: S105  of accounts that live for minutes
+PASSWORD = "a good sentence"
 USERS = ("Ada", "Ben")
 COLORS = (Rendition.STYLED, Rendition.LUMINANCE)
 LONG_EDGE_PX = 256
@@ -40,7 +40,7 @@ START_TIMEOUT_S = 120
 
 @dataclass
 class Site:
-    """The running site."""
+    """The running site, and what a fault asks of it."""
 
     app: Flask
     config: Config
@@ -55,7 +55,7 @@ class Site:
 
     @property
     def storage(self) -> Storage:
-        """Where its files are."""
+        """The store of the site's files."""
         storage: Storage = self.app.extensions["pic2paint-storage"]
         return storage
 
@@ -65,18 +65,18 @@ class Site:
         return self.config.instance_dir / "pic2paint.db"
 
     def rows(self, query: str, *values: object) -> list[dict[str, Any]]:
-        """What the database holds, read without the application: often, and cheaply."""
+        """Query the database without the application, which is cheap enough to do often."""
         with contextlib.closing(sqlite3.connect(self.database, timeout=30)) as connection:
             connection.row_factory = sqlite3.Row
             return [dict(row) for row in connection.execute(query, values)]
 
     def painting(self, public_id: str) -> dict[str, Any] | None:
-        """One painting's row."""
+        """Return a painting's row, or None."""
         found = self.rows("SELECT * FROM painting WHERE public_id = ?", public_id)
         return found[0] if found else None
 
     def attempts(self, public_id: str) -> list[dict[str, Any]]:
-        """A painting's attempts, oldest first."""
+        """Return a painting's attempts, oldest first."""
         return self.rows(
             "SELECT attempt.* FROM attempt JOIN painting ON painting.id = painting_id "
             "WHERE public_id = ? ORDER BY attempt.started_at",
@@ -84,26 +84,20 @@ class Site:
         )
 
     def worker_of(self, public_id: str) -> Program | None:
-        """The worker that has a painting at the moment."""
-        for attempt in self.attempts(public_id):
-            if attempt["ended_at"] is None:
-                return self.worker_named(attempt["worker"])
-        return None
+        """Return the worker that has a painting at the moment, or None."""
+        names = [a["worker"] for a in self.attempts(public_id) if a["ended_at"] is None]
+        pids = [int(name.rpartition(":")[2]) for name in names]
+        return next((worker for worker in self.workers if worker.pid in pids), None)
 
-    def worker_named(self, name: str) -> Program | None:
-        """The worker that signs attempts with this name, unless it has ended."""
-        pid = int(name.rpartition(":")[2])
-        return next((worker for worker in self.workers if worker.pid == pid), None)
-
-    def signed_workers(self) -> set[int]:
-        """Process ids of the workers that have given a sign of life."""
+    def living_workers(self) -> set[int]:
+        """Return the process ids of the workers that have recorded a heartbeat."""
         rows = self.rows("SELECT name FROM worker_sign WHERE NOT is_gone")
         return {int(row["name"].rpartition(":")[2]) for row in rows}
 
     def wait_for_workers(self) -> bool:
-        """Whether all workers came to be warm and waiting."""
-        return wait_until(
-            lambda: {worker.pid for worker in self.workers} <= self.signed_workers(),
+        """Wait until all workers are warm, and return whether that was in time."""
+        return happens_within(
+            lambda: {worker.pid for worker in self.workers} <= self.living_workers(),
             START_TIMEOUT_S,
         )
 
@@ -116,7 +110,7 @@ class Site:
         long_edge_px: int = LONG_EDGE_PX,
         has_ticket: bool = True,
     ) -> str:
-        """Order a painting as the site does: commit the row, then issue a ticket."""
+        """Order a painting as the site does: commit the row, then enqueue a ticket."""
         owner_id = self.user_ids[user]
         with self.app.app_context():
             photo, style = self.give_pictures(owner_id)
@@ -139,13 +133,19 @@ class Site:
             self.offer_ticket()
         return public_id
 
+    def change(self, public_id: str, action: Callable[[Painting], object]) -> None:
+        """Do something to a painting's row as the site does, such as cancelling it."""
+        with self.app.app_context():
+            query = db.select(Painting).where(Painting.public_id == public_id)
+            action(db.session.scalars(query).one())
+
     def offer_ticket(self) -> None:
-        """Tell the workers that there is work."""
+        """Enqueue a ticket."""
         with self.app.app_context():
             queue.offer_ticket()
 
     def is_redis_up(self) -> bool:
-        """Whether Redis answers."""
+        """Ask Redis whether it answers."""
         with Redis.from_url(self.config.redis_url, socket_timeout=1) as client:
             try:
                 return bool(client.ping())
@@ -153,7 +153,7 @@ class Site:
                 return False
 
     def give_pictures(self, owner_id: int) -> tuple[int, int]:
-        """Row ids of a user's photo and style; inside an application context."""
+        """Upload a photo and a style for a user, and return their row ids, in the app's context."""
         g.user = db.session.get_one(User, owner_id)
         photo = keep(Upload("Hills", _hills()), is_style=False)
         style = keep(Upload("Weave", _weave()), is_style=True)
@@ -162,14 +162,14 @@ class Site:
 
 
 @contextlib.contextmanager
-def running_site() -> Iterator[Site]:
+def run_site() -> Iterator[Site]:
     """Start Redis, web and two workers on a new instance, and remove it all at the end."""
     folder = Path(tempfile.mkdtemp(prefix="pic2paint-faults-"))
     try:
         site = _site(folder)
-        with Keeper([site.redis, site.web, *site.workers]):
+        with Restarter([site.redis, site.web, *site.workers]):
             site.redis.start()
-            if not wait_until(site.is_redis_up, START_TIMEOUT_S):
+            if not happens_within(site.is_redis_up, START_TIMEOUT_S):
                 raise RuntimeError(f"Redis did not start; see {folder}")
             for program in (site.web, *site.workers):
                 program.start()
@@ -187,7 +187,7 @@ def _site(folder: Path) -> Site:
     environ = clean_environ() | {
         "PIC2PAINT_INSTANCE": str(instance_dir),
         "REDIS_URL": redis_server.socket_url(redis_socket),
-        "SECRET_KEY": "only for this benchmark, and long enough for it",
+        "SECRET_KEY": "only for these tests, and long enough for them",
         "PIC2PAINT_THREADS": "1",
         # The disk is filled on purpose.
         "PIC2PAINT_MIN_FREE_BYTES": "0",
@@ -226,7 +226,7 @@ def _user(name: str) -> User:
 
 
 def _hills() -> Image.Image:
-    """A photo of 3:2 with soft shapes and some noise."""
+    """Draw a photo of 3:2 with soft shapes and some noise."""
     width, height = 384, 256
     noise = Image.effect_noise((width // 8, height // 8), 90).resize((width, height))
     fall = Image.linear_gradient("L").resize((width, height))
@@ -234,7 +234,7 @@ def _hills() -> Image.Image:
 
 
 def _weave() -> Image.Image:
-    """A style picture of crossing threads."""
+    """Draw a style picture of crossing threads."""
     image = Image.new("RGB", (192, 192), (200, 120, 60))
     for place in range(0, 192, 12):
         image.paste((30, 80, 160), (place, 0, place + 5, 192))
@@ -243,5 +243,5 @@ def _weave() -> Image.Image:
 
 
 def wall_seconds(text: str) -> float:
-    """A time of the database, which is naive UTC, as seconds since the epoch."""
+    """Convert a time of the database, which is naive UTC, to seconds since the epoch."""
     return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()

@@ -1,24 +1,24 @@
-"""Faults of the worker: killed in every phase, asked to end, stopped for a minute, poisoned."""
+"""Faults of the worker, which is killed in every phase, stopped, poisoned and out of memory."""
 
 import resource
 import signal
 import time
 from pathlib import Path
 
-from benchmarks.faultlib.processes import Program, wait_until
-from benchmarks.faultlib.rounds import START_TIMEOUT_S, Round
-from benchmarks.faultlib.site import COLORS, wall_seconds
+from tests.reliability.processes import Program, happens_within
+from tests.reliability.rounds import START_TIMEOUT_S, Round
+from tests.reliability.site import COLORS, wall_seconds
 from webapp.attempts import MAX_INTERRUPTIONS
 from webapp.models import Outcome, State
 
 _SPARE_BYTES = 20_000_000
-"""At most, beyond what a worker holds at the moment: less than an evaluation takes."""
+"""Memory left at most beyond what a worker holds: less than an evaluation takes."""
 _LOOK_AGAIN_S = 5.0
-"""A worker that goes on after a stop has found out by then that its painting is gone."""
+"""Time for a continued worker to find out that another has its painting."""
 
 
-def killed_loading(stage: Round) -> None:
-    """SIGKILL just after the claim, then again while the next process loads torch."""
+def kill_while_loading(stage: Round) -> None:
+    """Kill a worker just after its claim, and the next one while it loads torch."""
     public_id = stage.order(0)
     stage.order(1)
     stage.reach_running(public_id)
@@ -28,13 +28,13 @@ def killed_loading(stage: Round) -> None:
         return
     stage.kill(worker)
     first = worker.pid
-    wait_until(lambda: worker.pid != first, 10, 0.01)
+    happens_within(lambda: worker.pid != first, 10, 0.01)
     stage.pause(3.0)
     stage.kill(worker)
 
 
-def killed_painting(stage: Round) -> None:
-    """SIGKILL at a random point of the painting."""
+def kill_while_painting(stage: Round) -> None:
+    """Kill a worker at a random point of the painting."""
     public_id = stage.order(0)
     stage.order(1)
     worker = _worker_amid(stage, public_id, 0.02, 0.85)
@@ -42,8 +42,8 @@ def killed_painting(stage: Round) -> None:
         stage.kill(worker)
 
 
-def killed_writing(stage: Round) -> None:
-    """SIGKILL while the files of a rendition are written, before it is listed."""
+def kill_while_writing(stage: Round) -> None:
+    """Kill a worker while it writes the files of a rendition, before the row lists them."""
     kind = stage.rng.choice(COLORS).value
     public_id = stage.order(0)
     stage.order(1)
@@ -53,15 +53,15 @@ def killed_writing(stage: Round) -> None:
     def is_being_written() -> bool:
         return any(name.lstrip(".").startswith(f"{kind}-") for name in _names(folder))
 
-    if not wait_until(is_being_written, START_TIMEOUT_S, 0.0005):
+    if not happens_within(is_being_written, START_TIMEOUT_S, 0.0005):
         stage.note("no file was seen in time")
     stage.pause(0.05)
     _kill_worker_of(stage, public_id)
     stage.note(f"while {kind} was written")
 
 
-def killed_committing(stage: Round) -> None:
-    """SIGKILL when the last rendition is listed: about when the row becomes done."""
+def kill_while_committing(stage: Round) -> None:
+    """Kill a worker when the last rendition is listed: about when the row becomes done."""
     public_id = stage.order(0)
     stage.order(1)
     stage.reach_running(public_id)
@@ -70,7 +70,7 @@ def killed_committing(stage: Round) -> None:
         "SELECT count(*) AS made FROM rendition JOIN painting ON painting.id = painting_id "
         "WHERE public_id = ?"
     )
-    wait_until(
+    happens_within(
         lambda: stage.site.rows(query, public_id)[0]["made"] == len(COLORS), START_TIMEOUT_S, 0.001
     )
     stage.pause(0.02)
@@ -80,8 +80,8 @@ def killed_committing(stage: Round) -> None:
     stage.note(f"the row was {row['state'] if row else 'gone'}")
 
 
-def terminated(stage: Round) -> None:
-    """SIGTERM at a random point: the painting goes back into the line and costs no attempt."""
+def terminate_worker(stage: Round) -> None:
+    """Send SIGTERM at a random point: the painting is queued again, and no attempt is counted."""
     public_id = stage.order(0)
     stage.order(1)
     worker = _worker_amid(stage, public_id, 0.02, 0.85)
@@ -93,8 +93,8 @@ def terminated(stage: Round) -> None:
         stage.wrong("lost", "SIGTERM cost an attempt")
 
 
-def stopped(stage: Round) -> None:
-    """SIGSTOP while painting; another worker takes over; SIGCONT: nothing is touched."""
+def stop_worker(stage: Round) -> None:
+    """Stop a worker until another has taken over, and continue it: it may touch nothing."""
     public_id = stage.order(0)
     worker = _worker_amid(stage, public_id, 0.02, 0.7)
     if worker is None:
@@ -131,8 +131,8 @@ def stopped(stage: Round) -> None:
         stage.wrong("doubled", f"the stopped attempt ended {first['outcome']}")
 
 
-def poisoned(stage: Round) -> None:
-    """A painting that takes every worker down with it fails; others' are painted."""
+def poison_workers(stage: Round) -> None:
+    """Kill every worker that takes one painting: it must fail, and others be painted."""
     poison = stage.order(0)
     stage.expected[poison] = {State.FAILED}
     stage.order(1)
@@ -149,7 +149,7 @@ def poisoned(stage: Round) -> None:
             stage.kill(worker)
         return False
 
-    wait_until(is_over, 3 * START_TIMEOUT_S, 0.01)
+    happens_within(is_over, 3 * START_TIMEOUT_S, 0.01)
     stage.order(1)
     row = stage.site.painting(poison)
     if row is None or f"{MAX_INTERRUPTIONS} times" not in (row["failure"] or ""):
@@ -158,8 +158,8 @@ def poisoned(stage: Round) -> None:
         stage.wrong("doubled", f"it was tried {len(killed)} times")
 
 
-def memory_short(stage: Round) -> None:
-    """No more memory for a worker that paints: it goes on in less, or fails with a sentence."""
+def limit_memory(stage: Round) -> None:
+    """Limit the memory of a worker that paints: it goes on in less, or fails with a sentence."""
     public_id = stage.order(0)
     stage.expected[public_id] = {State.DONE, State.FAILED}
     worker = _worker_amid(stage, public_id, 0.0, 0.7)
@@ -184,14 +184,14 @@ def memory_short(stage: Round) -> None:
 
 
 def _private_bytes(pid: int) -> int:
-    """What counts against the limit: writable memory that is a process's own."""
+    """Return the private writable memory of a process, which counts against the limit."""
     status = Path(f"/proc/{pid}/status").read_text()
     (line,) = (line for line in status.splitlines() if line.startswith("VmData:"))
     return 1024 * int(line.split()[1])
 
 
-def checkpoint_damaged(stage: Round) -> None:
-    """A worker is killed, and what it left to go on from is cut in half: begun anew."""
+def damage_checkpoint(stage: Round) -> None:
+    """Kill a worker and cut its checkpoint short: the painting must begin anew."""
     public_id = stage.order(0)
     stage.reach_running(public_id, progress=stage.rng.uniform(0.1, 0.6))
     stage.reach(public_id, lambda row: row["checkpoint_id"] is not None)
@@ -206,7 +206,7 @@ def checkpoint_damaged(stage: Round) -> None:
 
 
 def _worker_amid(stage: Round, public_id: str, least: float, most: float) -> Program | None:
-    """Who paints it, at a random point between these parts of it; None if it was over before."""
+    """Wait for a random point between two parts of a painting, and return its worker, if any."""
     stage.reach_running(public_id, progress=stage.rng.uniform(least, most))
     stage.pause(1.0)
     return _worker_of(stage, public_id)

@@ -1,4 +1,4 @@
-"""One round: what was ordered, what was done to it, and whether all of it ended as it must."""
+"""A round: its orders, the fault's tools, and the checks that everything ended as it must."""
 
 import contextlib
 import json
@@ -11,8 +11,8 @@ from typing import Any
 
 from PIL import Image
 
-from benchmarks.faultlib.processes import Program, wait_until
-from benchmarks.faultlib.site import COLORS, LONG_EDGE_PX, Site, wall_seconds
+from tests.reliability.processes import Program, happens_within
+from tests.reliability.site import COLORS, LONG_EDGE_PX, Site, wall_seconds
 from transfer.settings import Rendition
 from webapp.models import Outcome, State
 from webapp.storage import THUMBNAIL_EDGES_PX
@@ -20,13 +20,13 @@ from webapp.storage import THUMBNAIL_EDGES_PX
 END_TIMEOUT_S = 150
 START_TIMEOUT_S = 60
 _SETTLE_TIMEOUT_S = 5.0
-"""The row says "done" a moment before the last leftovers are deleted."""
+"""Time for the last leftovers to be deleted after the row says "done"."""
 _WATCH_EVERY_S = 0.004
 
 
 @dataclass
 class Result:
-    """A row of the report."""
+    """A row of the report: one round's counts and times."""
 
     fault: str
     number: int
@@ -36,49 +36,49 @@ class Result:
     broken: int = 0
     """Listed files that do not open as listed, and files that nobody lists."""
     lost_work_s: float | None = None
-    """The most that one worker's end cost."""
+    """Most work, in seconds, that one worker's end cost."""
     restart_s: float | None = None
-    """The longest from a worker's end to the next attempt."""
+    """Longest time from a worker's end to the next attempt."""
     redis_back_s: float | None = None
-    """From Redis's return to the next attempt."""
+    """Time from Redis's return to the next attempt."""
     interrupted: int = 0
-    """Attempts that counted as broken off."""
+    """Number of attempts that ended as interrupted."""
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
     is_run: bool = True
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing was lost, doubled, hanging or broken."""
+        """True if nothing was lost, doubled, hanging or broken."""
         return not (self.lost or self.doubled or self.hanging or self.broken)
 
 
 @dataclass(frozen=True)
 class End:
-    """A worker that was ended while it had a painting."""
+    """The end of a worker that had a painting."""
 
     public_id: str
     attempt_id: str
     at: float
-    """By the wall clock."""
+    """Time by the wall clock, as seconds since the epoch."""
     stored_at: float
-    """When it last stored something to go on from; when it began, if it never did."""
+    """Time of the attempt's last checkpoint; its start, if it has none."""
 
 
 class NotPossible(Exception):
-    """This fault cannot be made on this machine; the message says what is missing."""
+    """The fault cannot be injected on this machine; the message says what is missing."""
 
 
 class Round:
-    """What a fault has at hand."""
+    """One round of one fault: its random numbers, its orders and its result."""
 
     def __init__(self, site: Site, fault: str, number: int, seed: str, *, is_full: bool) -> None:
         self.site = site
-        self.rng = random.Random(seed)  # noqa: S311  nothing secret is drawn
+        self.rng = random.Random(seed)
         self.is_full = is_full
         self.result = Result(fault, number)
         self.expected: dict[str, set[State] | None] = {}
-        """Public id -> the states it may end in; None: it is gone."""
+        """Public id -> the states in which the painting may end; None if it must be gone."""
         self._ends: list[End] = []
         self._is_checked = False
         self._redis_back_at: float | None = None
@@ -91,7 +91,7 @@ class Round:
         long_edge_px: int = LONG_EDGE_PX,
         has_ticket: bool = True,
     ) -> str:
-        """Order a painting that is to be done in the end."""
+        """Order a painting that must be done in the end."""
         public_id = self.site.order(
             user, self.rng, colors=colors, long_edge_px=long_edge_px, has_ticket=has_ticket
         )
@@ -99,7 +99,7 @@ class Round:
         return public_id
 
     def note(self, text: str) -> None:
-        """Something to read beside the numbers."""
+        """Add a remark to the report."""
         self.result.notes.append(text)
 
     def wrong(self, kind: str, text: str) -> None:
@@ -113,7 +113,7 @@ class Round:
         test: Callable[[dict[str, Any]], bool],
         timeout_s: float = START_TIMEOUT_S,
     ) -> bool:
-        """Whether a painting came to pass a test before it ended, watched closely."""
+        """Wait until a painting passes a test, and return whether it did before it ended."""
         is_seen = False
 
         def is_over() -> bool:
@@ -122,11 +122,11 @@ class Round:
             is_seen = row is not None and test(row)
             return is_seen or row is None or State(row["state"]).is_final
 
-        wait_until(is_over, timeout_s, _WATCH_EVERY_S)
+        happens_within(is_over, timeout_s, _WATCH_EVERY_S)
         return is_seen
 
     def reach_running(self, public_id: str, *, progress: float = 0.0) -> bool:
-        """Whether a worker came to have it, and as far as this."""
+        """Wait until a worker has painted this much of it, and return whether one did."""
         return self.reach(
             public_id, lambda row: row["state"] == State.RUNNING and row["progress"] >= progress
         )
@@ -136,40 +136,40 @@ class Round:
         time.sleep(self.rng.uniform(0.0, longest_s))
 
     def kill(self, worker: Program) -> None:
-        """SIGKILL a worker, and note what it had."""
+        """Send SIGKILL to a worker, and note which painting it had."""
         self._note_ends(worker.pid, worker.kill())
 
     def terminate(self, worker: Program) -> None:
-        """SIGTERM a worker, and note how long it took."""
+        """Send SIGTERM to a worker, and note how long it took to end."""
         pid, asked_at = worker.pid, time.time()
         ended_at = worker.terminate()
         self.note(f"ended {ended_at - asked_at:.1f} s after SIGTERM")
         self._note_ends(pid, ended_at)
 
-    def redis_is_back(self) -> None:
-        """Note that Redis answers again; what starts next is timed."""
-        if not wait_until(self.site.is_redis_up, START_TIMEOUT_S):
+    def await_redis(self) -> None:
+        """Wait until Redis answers again; the start of the next attempt is timed from then."""
+        if not happens_within(self.site.is_redis_up, START_TIMEOUT_S):
             self.wrong("hanging", "Redis did not come back")
         self._redis_back_at = time.time()
 
     def wait_for_end(self, timeout_s: float = END_TIMEOUT_S) -> bool:
-        """Whether every painting ended in time."""
+        """Wait until every painting has ended, and return whether that was in time."""
 
         def is_over() -> bool:
             rows = [self.site.painting(public_id) for public_id in self.expected]
             return all(row is None or State(row["state"]).is_final for row in rows)
 
-        return wait_until(is_over, timeout_s, 0.1)
+        return happens_within(is_over, timeout_s, 0.1)
 
     def check_files(self) -> None:
-        """Look at the files of what was ordered, whatever became of it."""
+        """Check the files of every painting that has ended."""
         for public_id in self.expected:
             row = self.site.painting(public_id)
             if row is not None and State(row["state"]).is_final:
                 self._check_files(public_id, row, State(row["state"]))
 
     def check(self) -> None:
-        """Look at everything that was ordered, once it has ended."""
+        """Check everything that was ordered, once; call it when all has ended."""
         if self._is_checked:
             return
         self._is_checked = True
@@ -250,7 +250,7 @@ class Round:
             wanted.add(path)
             if not path.is_file() or path.stat().st_size != row["state_bytes"]:
                 self.wrong("broken", f"{path.name} has not the {row['state_bytes']} bytes listed")
-        wait_until(lambda: self._files(public_id) <= wanted, _SETTLE_TIMEOUT_S)
+        happens_within(lambda: self._files(public_id) <= wanted, _SETTLE_TIMEOUT_S)
         for path in sorted(self._files(public_id) - wanted):
             self.wrong("broken", f"nobody lists {path.name}")
 

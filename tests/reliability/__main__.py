@@ -1,18 +1,18 @@
-"""Faults: nothing is lost, doubled, left hanging or broken, whatever is done to the site.
+"""Inject faults into a running site: no painting may be lost, doubled, left hanging or broken.
 
-Starts the real processes (Redis, web, two workers) on a temporary instance and starts again at
-once what it killed, as a supervisor would. Each round orders paintings of two users, injects one
+Starts the real processes (Redis, web, two workers) on a temporary instance and restarts at once
+what it killed, as a supervisor would. Each round orders paintings of two users, injects one
 fault at a random moment (`--seed`), waits until everything has ended, and looks at rows, files and
 attempts. Prints a row a round and a table a fault; exit status 1 if anything was lost, doubled,
 hanging or broken.
 
-    python -m benchmarks.faults [--full] [--json FILE] [--only NAME ...] [--rounds N] [--seed N]
+    python -m tests.reliability [--full] [--json FILE] [--only NAME ...] [--rounds N] [--seed N]
 
-One round of each fault takes about 11 minutes on two cores. `--full` takes about two hours: 20
+One round of each fault takes about 12 minutes on two cores. `--full` takes about two hours: 20
 SIGKILLs of a worker, 10 of each other fault, and 200 paintings under a chaos of kills; stops and
 outages last a minute instead of 15 to 20 s. The small disk needs the right to mount, and setting a
-worker's clock needs libfaketime (Debian: apt install faketime); a round says so if it had to do
-without.
+worker's clock needs libfaketime (Debian: apt install faketime), and `sync-order` strace and the
+right to trace; a round says so if it had to do without.
 """
 
 import argparse
@@ -27,58 +27,55 @@ from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
-if not __package__:
-    # Run by its path: the project is beside this folder.
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from benchmarks.faultlib import chaos, order_cuts, other_faults, queue_faults, worker_faults
-from benchmarks.faultlib.processes import Program, wait_until
-from benchmarks.faultlib.rounds import NotPossible, Result, Round
-from benchmarks.faultlib.site import Site, running_site, wall_seconds
+from tests.reliability import order_cuts, queue_faults, site_faults, sync_order, worker_faults
+from tests.reliability.processes import Program, happens_within
+from tests.reliability.rounds import NotPossible, Result, Round
+from tests.reliability.site import Site, run_site, wall_seconds
 from transfer.settings import Rendition
 from webapp.models import State
 
 Fault = Callable[[Round], None]
 
 FAULTS: dict[str, tuple[Fault, int]] = {
-    "kill-loading": (worker_faults.killed_loading, 5),
-    "kill-painting": (worker_faults.killed_painting, 5),
-    "kill-writing": (worker_faults.killed_writing, 5),
-    "kill-committing": (worker_faults.killed_committing, 5),
-    "worker-terminated": (worker_faults.terminated, 10),
-    "worker-stopped": (worker_faults.stopped, 10),
-    "worker-poisoned": (worker_faults.poisoned, 10),
-    "checkpoint-damaged": (worker_faults.checkpoint_damaged, 10),
-    "memory-short": (worker_faults.memory_short, 10),
-    "redis-killed": (queue_faults.redis_killed, 10),
-    "redis-terminated": (queue_faults.redis_terminated, 10),
-    "redis-flushed": (queue_faults.redis_flushed, 10),
-    "redis-gone": (queue_faults.redis_gone, 10),
-    "redis-silent": (queue_faults.redis_silent, 10),
-    "redis-refusing": (queue_faults.redis_refusing, 10),
-    "tickets-doubled": (queue_faults.tickets_doubled, 10),
-    "tickets-invented": (queue_faults.tickets_invented, 10),
-    "tickets-orphaned": (queue_faults.tickets_orphaned, 10),
-    "disk-full": (other_faults.disk_full, 10),
-    "database-locked": (other_faults.database_locked, 10),
-    "debris": (other_faults.debris, 10),
-    "clock-stepped": (other_faults.clock_stepped, 10),
-    "form-twice": (other_faults.form_sent_twice, 10),
-    "web-killed": (other_faults.web_killed, 10),
-    "order-cut": (order_cuts.order_cut, 10),
-    "chaos": (chaos.chaos, 1),
+    "kill-loading": (worker_faults.kill_while_loading, 5),
+    "kill-painting": (worker_faults.kill_while_painting, 5),
+    "kill-writing": (worker_faults.kill_while_writing, 5),
+    "kill-committing": (worker_faults.kill_while_committing, 5),
+    "worker-terminated": (worker_faults.terminate_worker, 10),
+    "worker-stopped": (worker_faults.stop_worker, 10),
+    "worker-poisoned": (worker_faults.poison_workers, 10),
+    "checkpoint-damaged": (worker_faults.damage_checkpoint, 10),
+    "memory-short": (worker_faults.limit_memory, 10),
+    "redis-killed": (queue_faults.kill_redis, 10),
+    "redis-terminated": (queue_faults.terminate_redis, 10),
+    "redis-flushed": (queue_faults.flush_redis, 10),
+    "redis-gone": (queue_faults.remove_redis, 10),
+    "redis-silent": (queue_faults.silence_redis, 10),
+    "redis-refusing": (queue_faults.fill_redis, 10),
+    "tickets-doubled": (queue_faults.double_tickets, 10),
+    "tickets-invented": (queue_faults.invent_tickets, 10),
+    "tickets-orphaned": (queue_faults.orphan_tickets, 10),
+    "disk-full": (site_faults.fill_disk, 10),
+    "database-locked": (site_faults.lock_database, 10),
+    "debris": (site_faults.leave_debris, 10),
+    "clock-stepped": (site_faults.step_clock, 10),
+    "form-twice": (site_faults.send_form_twice, 10),
+    "web-killed": (site_faults.kill_web, 10),
+    "order-cut": (order_cuts.cut_orders, 10),
+    "sync-order": (sync_order.trace_syncs, 2),
+    "chaos": (site_faults.kill_everything, 1),
 }
-"""Name -> what it does, and its rounds in a full run."""
+"""Name -> the function that injects the fault, and the number of rounds in a full run."""
 LATENCY = "latency"
 IDLE = "idle"
 _LATENCY_ROUNDS = 20
 _SETTLE_S = 8.0
-"""Before idleness is measured: start-up work has calmed down."""
+"""Pause before the idle site is measured, for start-up work to end."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
-    # What was started, mounted and written is cleared away in this case, too.
+    # As an exception, SIGTERM runs the clean-up of processes, mounts and files, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     results: list[Result] = []
     report: dict[str, object] = {
@@ -88,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     began = time.monotonic()
     try:
-        with running_site() as site:
+        with run_site() as site:
             print(f"seed {options.seed}; the site is up after {time.monotonic() - began:.0f} s")
             try:
                 _run(site, options, results, report)
@@ -109,13 +106,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(
     site: Site, options: argparse.Namespace, results: list[Result], report: dict[str, object]
 ) -> None:
-    """Everything that was chosen, into ``results`` and ``report``."""
+    """Run everything that was chosen; results go into ``results`` and ``report``."""
     chosen = options.only or [LATENCY, IDLE, *FAULTS]
     if LATENCY in chosen:
-        report[LATENCY] = _measure_latency(site, random.Random(options.seed))  # noqa: S311
+        report[LATENCY] = _measure_latency(site, random.Random(options.seed))
         print(f"latency: {report[LATENCY]}", flush=True)
     if IDLE in chosen:
-        report[IDLE] = _measure_idleness(site, options.idle_s)
+        report[IDLE] = _measure_idle(site, options.idle_s)
         print(f"idle: {report[IDLE]}", flush=True)
     print(_HEADING)
     for name in [name for name in chosen if name in FAULTS]:
@@ -128,8 +125,12 @@ def _run(
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--full", action="store_true", help="the issue's numbers: two hours")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.reliability", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument(
+        "--full", action="store_true", help="as for the published figures: two hours"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report there")
     parser.add_argument(
         "--only",
@@ -148,7 +149,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _play(stage: Round, fault: Fault) -> Result:
-    """One round from order to check."""
+    """Play one round, from its orders to the checks."""
     began = time.monotonic()
     try:
         fault(stage)
@@ -164,8 +165,8 @@ def _play(stage: Round, fault: Fault) -> Result:
 
 
 def _measure_latency(site: Site, rng: random.Random) -> dict[str, float]:
-    """From issuing a ticket to the claim, with warm workers that wait."""
-    found = []
+    """Measure seconds from a ticket to its claim, with warm workers that wait."""
+    latencies_s = []
     for _ in range(_LATENCY_ROUNDS):
         time.sleep(rng.uniform(0.2, 1.5))
         public_id = site.order(0, rng, colors=[Rendition.STYLED], long_edge_px=64, has_ticket=False)
@@ -176,18 +177,18 @@ def _measure_latency(site: Site, rng: random.Random) -> dict[str, float]:
             row = site.painting(public_id)
             return row is not None and State(row["state"]).is_final
 
-        wait_until(is_over, 60)
+        happens_within(is_over, 60)
         started = wall_seconds(site.attempts(public_id)[0]["started_at"])
-        found.append(max(0.0, started - began))
+        latencies_s.append(max(0.0, started - began))
     return {
-        "rounds": len(found),
-        "median_s": round(median(found), 3),
-        "max_s": round(max(found), 3),
+        "rounds": len(latencies_s),
+        "median_s": round(median(latencies_s), 3),
+        "max_s": round(max(latencies_s), 3),
     }
 
 
-def _measure_idleness(site: Site, seconds_idle: float) -> dict[str, float]:
-    """CPU use of each program while nothing is to be done, in percent of one core."""
+def _measure_idle(site: Site, seconds_idle: float) -> dict[str, float]:
+    """Measure the CPU use of each program of the idle site, in percent of one core."""
     time.sleep(_SETTLE_S)
     programs: list[Program] = [*site.workers, site.web, site.redis]
     before = [program.cpu_seconds() for program in programs]
@@ -219,7 +220,7 @@ def _row(result: Result) -> str:
 
 
 def _table(results: Iterable[Result]) -> str:
-    """A line per fault: counts added up, times as median and maximum."""
+    """Return a line per fault: counts added up, times as median and maximum."""
     by_fault: dict[str, list[Result]] = {}
     for result in results:
         by_fault.setdefault(result.fault, []).append(result)

@@ -1,8 +1,7 @@
-"""Paintings that are kept between runs: an hour of painting is paid once."""
+"""A store of paintings between runs, so that an hour of painting is paid once."""
 
 import hashlib
 import json
-import os
 import re
 import tempfile
 from collections.abc import Callable
@@ -10,27 +9,29 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.qualitylib.engines import Engine, Order
-from benchmarks.qualitylib.errors import EngineFailed, FolderUnusable
-from benchmarks.qualitylib.timing import Took, machine, run_timed
-from config import PROJECT_ROOT
+from benchmarks.common import machine
+from benchmarks.common.commandline import make_folder
+from benchmarks.common.errors import EngineFailed
+from benchmarks.common.pairs import Order
+from benchmarks.common.timing import Took, run_timed
+from benchmarks.qualitylib.engines import Engine
 
 FORMAT = 1
-"""Changes whenever an old record would be misread."""
+"""Number to change whenever an old record would be misread."""
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A painting in the folder."""
+class StoredPainting:
+    """A painting in the store."""
 
     picture: Path
     evaluations: int
     took: Took
     is_earlier: bool
-    """Whether it was painted, and timed, in an earlier run."""
+    """True if it was painted, and timed, in an earlier run."""
 
 
-class Keep:
+class PaintingStore:
     """A folder of paintings, each beside a record of what it depends on and what it took.
 
     Raises:
@@ -38,53 +39,55 @@ class Keep:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = outside(folder)
+        self.folder = make_folder(folder)
 
-    def painted(
+    def get_or_paint(
         self,
         engine: Engine,
         order: Order,
         on_line: Callable[[str], None] | None = None,
         *,
         is_fresh: bool = False,
-    ) -> Kept:
-        """The painting that is kept, or a new one.
+    ) -> StoredPainting:
+        """Return the stored painting, or paint and store a new one.
 
         Args:
-            engine: who paints.
-            order: what.
-            on_line: gets what the engine prints while it paints.
-            is_fresh: paint anew, and keep that.
+            engine: the engine that paints.
+            order: what it paints.
+            on_line: gets each line that the engine prints.
+            is_fresh: paint anew, and store that.
 
         Raises:
             EngineFailed: if the engine ended without a picture.
         """
-        kept = None if is_fresh else self.find(engine, order)
-        return kept or self._paint(engine, order, on_line)
+        stored = None if is_fresh else self.find(engine, order)
+        return stored or self._paint(engine, order, on_line)
 
-    def find(self, engine: Engine, order: Order) -> Kept | None:
-        """What is kept, if it is whole."""
+    def find(self, engine: Engine, order: Order) -> StoredPainting | None:
+        """Return the stored painting, if there is one and it is whole."""
         picture, record = self._paths(engine, order)
         try:
             facts = json.loads(record.read_bytes())
             if hashlib.sha256(picture.read_bytes()).hexdigest() != facts["picture_sha256"]:
                 return None
-            return Kept(picture, facts["evaluations"], Took(**facts["took"]), is_earlier=True)
+            return StoredPainting(
+                picture, facts["evaluations"], Took(**facts["took"]), is_earlier=True
+            )
         except (OSError, ValueError, KeyError, TypeError):
             # Not there, or cut short while it was written: it will be painted again.
             return None
 
-    def _paint(self, engine: Engine, order: Order, on_line: Callable[[str], None] | None) -> Kept:
+    def _paint(
+        self, engine: Engine, order: Order, on_line: Callable[[str], None] | None
+    ) -> StoredPainting:
         picture, record = self._paths(engine, order)
         picture.parent.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".painting-") as folder:
             output = Path(folder) / "painting.png"
             ended = run_timed(engine.command(order, output), on_line)
             if ended.status or not output.exists():
-                said = next((line for line in reversed(ended.lines) if line.strip()), "nothing")
                 raise EngineFailed(
-                    f"{engine.name} did not paint {order.pair.name}: it ended with status "
-                    f"{ended.status} and last said: {said}"
+                    f"{engine.name} did not paint {order.pair.name}: it {ended.last_words}"
                 )
             facts = {
                 "identity": self._identity(engine, order),
@@ -92,7 +95,7 @@ class Keep:
                 "picture_sha256": hashlib.sha256(output.read_bytes()).hexdigest(),
                 "evaluations": engine.evaluations(ended.lines),
                 "took": asdict(ended.took),
-                "machine": machine(),
+                "machine": machine.describe(),
                 "painted_at": datetime.now(UTC).isoformat(timespec="seconds"),
             }
             written = Path(folder) / "record.json"
@@ -101,10 +104,11 @@ class Keep:
             record.unlink(missing_ok=True)
             output.replace(picture)
             written.replace(record)
-        return Kept(picture, engine.evaluations(ended.lines), ended.took, is_earlier=False)
+        evaluations = engine.evaluations(ended.lines)
+        return StoredPainting(picture, evaluations, ended.took, is_earlier=False)
 
     def _paths(self, engine: Engine, order: Order) -> tuple[Path, Path]:
-        """Picture and record: their names can be read, and what they depend on is hashed."""
+        """Return the paths of picture and record: readable names, with a hash of the identity."""
         identity = json.dumps(self._identity(engine, order), sort_keys=True)
         digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
         stem = f"{_slug(engine.name)}-{order.size_px}px-{digest}"
@@ -119,30 +123,6 @@ class Keep:
             "content": hashlib.sha256(order.pair.content.read_bytes()).hexdigest(),
             "style": hashlib.sha256(order.pair.style.read_bytes()).hexdigest(),
         }
-
-
-def default_folder() -> Path:
-    """In the user's cache folder."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "pic2paint" / "quality"
-
-
-def outside(folder: Path) -> Path:
-    """The folder, made if it is not there.
-
-    Raises:
-        FolderUnusable: if it cannot be made, or lies in the repository.
-    """
-    folder = folder.expanduser().resolve()
-    if folder.is_relative_to(PROJECT_ROOT):
-        raise FolderUnusable(f"{folder} lies in the repository; name a folder outside of it.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise FolderUnusable(f"{folder} cannot be written: {error.strerror}.") from None
-    return folder
 
 
 def _slug(name: str) -> str:

@@ -1,0 +1,1 @@
+"""Modules that several benchmarks use: pairs, timing, the peer, tables and command lines."""

@@ -1,1 +1,0 @@
-"""What `benchmarks/faults.py` is made of: a site of real processes, faults, and checks."""

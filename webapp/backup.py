@@ -8,14 +8,13 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from flask import current_app
 from sqlalchemy import URL, create_engine, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from config import Config, secret_key_file
+from config import secret_key_file
 from transfer.settings import Rendition
-from webapp.extensions import db
+from webapp.extensions import db, get_config, get_storage
 from webapp.models import Painting, Picture, RenditionFile
 from webapp.storage import THUMBNAIL_EDGES_PX, Storage
 
@@ -88,8 +87,8 @@ def back_up(target: Path) -> Backup:
 
 
 def _copy(database: Path, place: Path) -> Backup:
-    config: Config = current_app.config["PIC2PAINT"]
-    storage: Storage = current_app.extensions["pic2paint-storage"]
+    config = get_config()
+    storage = get_storage()
     copies = Storage(place / storage.root.relative_to(config.instance_dir))
     copied: dict[Path, int] = {}
     copied_database = place / DATABASE_NAME

@@ -9,7 +9,6 @@ from sqlalchemy.engine import CursorResult
 from webapp import leftovers
 from webapp.extensions import writing
 from webapp.models import Painting, PaintingStyle, Picture, State, now
-from webapp.pictures import mark_used
 
 _FINAL = [state for state in State if state.is_final]
 _COPIED = (
@@ -91,9 +90,9 @@ def place(
                 **values,
             )
             database.add(painting)
-            mark_used(database.get_one(Picture, painting.content_id), is_style=False)
+            database.get_one(Picture, painting.content_id).mark_used(is_style=False)
             for style_id, _ in styles:
-                mark_used(database.get_one(Picture, style_id), is_style=True)
+                database.get_one(Picture, style_id).mark_used(is_style=True)
     return Order(painting.public_id, is_new)
 
 

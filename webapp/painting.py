@@ -2,7 +2,6 @@
 
 from flask import (
     Blueprint,
-    current_app,
     flash,
     jsonify,
     redirect,
@@ -13,8 +12,9 @@ from flask import (
 from werkzeug.wrappers import Response
 
 from transfer.settings import Rendition
-from webapp import forecast, limits, orders, queue, schedule, watch
+from webapp import forecast, limits, orders, queue, schedule, workers
 from webapp.access import find_painting, get_painting, login_required
+from webapp.extensions import get_config
 from webapp.limits import LimitReached
 from webapp.models import Painting, RenditionFile, State, new_public_id
 from webapp.order_form import SIZES_PX
@@ -81,7 +81,7 @@ def can_go_on(painting: Painting) -> bool:
 
 def larger_sizes(painting: Painting) -> list[int]:
     """Long edges, px, at which it can be painted on."""
-    largest = current_app.config["PIC2PAINT"].max_long_edge_px
+    largest = get_config().max_long_edge_px
     return [px for px in SIZES_PX if painting.long_edge_px < px <= largest]
 
 
@@ -112,7 +112,7 @@ def show(public_id: str) -> str:
         painting=painting,
         line=None if state.is_final else line_text(painting),
         is_queue_reachable=state is not State.QUEUED or queue.is_reachable(),
-        has_worker=state is not State.QUEUED or bool(watch.living_workers()),
+        has_worker=state is not State.QUEUED or bool(workers.living_workers()),
         is_paused=state is State.QUEUED and schedule.is_paused(),
     )
 

@@ -27,8 +27,8 @@ from deploy import start
 from transfer.settings import Rendition
 from webapp import attempts, create_app, leftovers, schedule
 from webapp.attempts import Claim
+from webapp.encoding import encoded
 from webapp.extensions import db
-from webapp.intake import encoded
 from webapp.models import State
 from webapp.storage import THUMBNAIL_EDGES_PX, Storage
 

@@ -19,8 +19,8 @@ from tests.unit.webapp.client import Browser
 from transfer.settings import Rendition
 from webapp import attempts, create_app, leftovers, schedule
 from webapp.backup import back_up
+from webapp.encoding import encoded
 from webapp.extensions import db, writing
-from webapp.intake import encoded
 from webapp.models import Painting, State, User
 from webapp.storage import THUMBNAIL_EDGES_PX, Storage
 

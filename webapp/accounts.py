@@ -196,6 +196,7 @@ def set_theme() -> Response:
     return response
 
 
+@bp.app_template_global()
 def current_theme() -> str:
     """The chosen look; anything unknown counts as the system's."""
     theme = request.cookies.get("theme", "system")

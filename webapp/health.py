@@ -14,6 +14,9 @@ from webapp.models import Attempt, Outcome, Painting, State, now
 from webapp.workers import living_workers
 
 bp = Blueprint("health", __name__)
+# Machines ask often and send no forms.
+csrf.exempt(bp)
+limiter.exempt(bp)
 
 
 @dataclass(frozen=True)
@@ -57,12 +60,6 @@ def metrics() -> Response:
     # One TYPE line a family, however many labels it has.
     unique = list(dict.fromkeys(lines))
     return Response("\n".join(unique) + "\n", mimetype="text/plain; version=0.0.4")
-
-
-def init_app() -> None:
-    """Machines ask often and send no forms."""
-    csrf.exempt(bp)
-    limiter.exempt(bp)
 
 
 def _examine_database(findings: dict[str, str], numbers: dict[str, float]) -> bool:

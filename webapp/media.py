@@ -87,7 +87,7 @@ def _file_title(painting: Painting) -> str:
 
 def _get_rendition(public_id: str, kind: str) -> RenditionFile:
     """The rendition, if the user owns its painting: one query, for a wall of images."""
-    made = db.session.scalar(
+    made: RenditionFile = db.one_or_404(
         select(RenditionFile)
         .join(Painting, Painting.id == RenditionFile.painting_id)
         .where(
@@ -96,8 +96,6 @@ def _get_rendition(public_id: str, kind: str) -> RenditionFile:
             RenditionFile.kind == kind,
         )
     )
-    if made is None:
-        abort(404)
     return made
 
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select, update
-from sqlalchemy.engine import CursorResult
 
 from webapp import leftovers
+from webapp.attempts import changed_one
 from webapp.extensions import writing
 from webapp.models import Painting, PaintingStyle, Picture, State, now
 
@@ -132,11 +132,11 @@ def _change(painting: Painting, states: list[State], **values: object) -> bool:
     """One conditional UPDATE: a worker may change the state at the same moment."""
     painting_id = painting.id
     with writing() as database:
-        result = database.execute(
-            update(Painting)
-            .where(Painting.id == painting_id, Painting.state.in_(states))
-            .values(**values)
-            .execution_options(synchronize_session=False)
+        return changed_one(
+            database.execute(
+                update(Painting)
+                .where(Painting.id == painting_id, Painting.state.in_(states))
+                .values(**values)
+                .execution_options(synchronize_session=False)
+            )
         )
-        assert isinstance(result, CursorResult)  # noqa: S101  what an UPDATE returns
-        return result.rowcount == 1

@@ -90,14 +90,10 @@ def create_app(config: Config | None = None) -> Flask:
     security.init_app(app, is_https=config.is_https)
     errors.init_app(app)
     cli.init_app(app)
-    health.init_app()
     for module in (accounts, admin, gallery, health, media, painting, pictures, studio, trash):
         app.register_blueprint(module.bp)
     with app.app_context():
         configure_sqlite(db.engine)
-    names: dict[str, object] = {"current_theme": accounts.current_theme}
-    painting.register_template_names(names)
-    app.jinja_env.globals.update(names)
     return app
 
 

@@ -102,7 +102,7 @@ def get_painting(public_id: str) -> Painting:
 
     Others' paintings are answered like missing ones, so that addresses tell nothing.
     """
-    painting = db.session.scalar(
+    painting: Painting = db.one_or_404(
         select(Painting)
         .where(Painting.public_id == public_id, Painting.owner_id == g.user.id)
         .options(
@@ -111,8 +111,6 @@ def get_painting(public_id: str) -> Painting:
             selectinload(Painting.renditions),
         )
     )
-    if painting is None:
-        abort(404)
     return painting
 
 
@@ -132,10 +130,7 @@ def find_picture(public_id: str) -> Picture | None:
 
 def get_picture(public_id: str) -> Picture:
     """The picture, if the user owns it; 404 otherwise."""
-    picture = find_picture(public_id)
-    if picture is None:
-        abort(404)
-    return picture
+    return find_picture(public_id) or abort(404)
 
 
 def _hash(token: str) -> str:

@@ -19,7 +19,7 @@ from wtforms import HiddenField, PasswordField, StringField
 from wtforms.validators import InputRequired, Length, ValidationError
 
 from webapp import access
-from webapp.extensions import db, limiter, writing
+from webapp.extensions import db, get_config, limiter, writing
 from webapp.models import NAME_MAX_CHARS, Invitation, User, now
 from webapp.passwords import PASSWORD_MAX_CHARS, PASSWORD_MIN_CHARS, hashed, matches
 
@@ -151,7 +151,7 @@ def sign_up() -> Response | str | tuple[str, int]:
 
 
 @bp.route("/log-in", methods=["GET", "POST"])
-@limiter.limit(lambda: current_app.config["PIC2PAINT"].login_rate, methods=["POST"])
+@limiter.limit(lambda: get_config().login_rate, methods=["POST"])
 def log_in() -> Response | str | tuple[str, int]:
     """Begin a session."""
     if g.user is not None:
@@ -191,11 +191,12 @@ def set_theme() -> Response:
             max_age=_THEME_MAX_AGE_S,
             httponly=True,
             samesite="Lax",
-            secure=current_app.config["PIC2PAINT"].is_https,
+            secure=get_config().is_https,
         )
     return response
 
 
+@bp.app_template_global()
 def current_theme() -> str:
     """The chosen look; anything unknown counts as the system's."""
     theme = request.cookies.get("theme", "system")

@@ -4,25 +4,22 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from flask import current_app
 from sqlalchemy import URL, create_engine, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from config import Config, secret_key_file
+from config import secret_key_file
 from transfer.settings import Rendition
-from webapp.extensions import db
+from webapp.extensions import db, get_config, get_storage
 from webapp.models import Painting, Picture, RenditionFile
-from webapp.storage import THUMBNAIL_EDGES_PX, Storage
+from webapp.storage import THUMBNAIL_EDGES_PX, Storage, sync_folder
 
 DATABASE_NAME = "pic2paint.db"
 """Where `Config.from_env` looks for it in an instance folder."""
-_MAX_PASSES = 20
-"""How often the database is copied anew because files went while they were copied."""
 
 
 class BackupFailed(Exception):
@@ -83,20 +80,21 @@ def back_up(target: Path) -> Backup:
             if isinstance(error, OSError | sqlite3.Error | SQLAlchemyError):
                 raise BackupFailed(f"The backup could not be made: {_reason(error)}.") from error
             raise
-        _sync(target.parent)
+        sync_folder(target.parent)
     return backup
 
 
 def _copy(database: Path, place: Path) -> Backup:
-    config: Config = current_app.config["PIC2PAINT"]
-    storage: Storage = current_app.extensions["pic2paint-storage"]
+    config = get_config()
+    storage = get_storage()
     copies = Storage(place / storage.root.relative_to(config.instance_dir))
     copied: dict[Path, int] = {}
     copied_database = place / DATABASE_NAME
     missing: set[Path] = set()
-    for _ in range(_MAX_PASSES):
+    while True:
         # Somebody may remove a painting between the copy of its row and those of its files: then
-        # the database is copied anew. Files never change under their names, so they stay.
+        # the database is copied anew. Files never change under their names, so they stay, and
+        # what can go during the second pass is only what was painted during the first.
         copied_database.unlink(missing_ok=True)
         _copy_database(database, copied_database)
         contents = _contents(copied_database, storage)
@@ -108,8 +106,7 @@ def _copy(database: Path, place: Path) -> Backup:
     for path in copied.keys() - contents.needed - contents.useful:
         (copies.root / path).unlink()
         del copied[path]
-    _write(secret_key_file(place), config.secret_key.encode())
-    _sync(place)
+    Storage(place).write(secret_key_file(place), config.secret_key.encode())
     return Backup(
         pictures=contents.pictures,
         paintings=contents.paintings,
@@ -212,24 +209,6 @@ def _copy_files(
         copies.write(copies.root / path, data)
         copied[path] = len(data)
     return missing
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Make a folder's entries survive a power cut."""
-    # A folder that we may write to but not list cannot be opened, nor synced.
-    with suppress(PermissionError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _reason(error: Exception) -> str:

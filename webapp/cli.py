@@ -12,7 +12,7 @@ from flask.cli import with_appcontext
 
 from webapp import health, schedule
 from webapp.backup import BackupFailed, back_up
-from webapp.trash import empty_old
+from webapp.purge import empty_old
 
 
 def init_app(app: Flask) -> None:

@@ -1,9 +1,10 @@
-"""Flask extensions, unbound; and how this project opens a writing transaction."""
+"""Flask extensions, unbound; the current site's settings and files; writing transactions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from flask import current_app
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_migrate import Migrate
@@ -12,6 +13,9 @@ from flask_wtf.csrf import CSRFProtect
 from sqlalchemy import Engine, MetaData, event
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import DeclarativeBase, Session
+
+from config import Config
+from webapp.storage import Storage
 
 SQLITE_BUSY_TIMEOUT_MS = 15_000
 """How long a writer waits for another one before it gives up."""
@@ -35,6 +39,18 @@ db = SQLAlchemy(model_class=Base)
 migrate = Migrate()
 csrf = CSRFProtect()
 limiter = Limiter(get_remote_address)
+
+
+def get_config() -> Config:
+    """Return the settings of the current site."""
+    config: Config = current_app.config["PIC2PAINT"]
+    return config
+
+
+def get_storage() -> Storage:
+    """Return the files of the current site."""
+    storage: Storage = current_app.extensions["pic2paint-storage"]
+    return storage
 
 
 @contextmanager

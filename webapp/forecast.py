@@ -12,7 +12,7 @@ from transfer.settings import Settings
 from webapp.extensions import db
 from webapp.models import Attempt, Outcome, Painting, State, now
 from webapp.schedule import Waiting, line, used_lately, waiting
-from webapp.watch import living_workers
+from webapp.workers import living_workers
 
 RECENT = 40
 """Finished paintings that are learned from, latest first."""

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from flask import Blueprint, current_app, g, redirect, render_template, request, url_for
+from flask import Blueprint, g, redirect, render_template, request, url_for
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
 from werkzeug.wrappers import Response
 
-from webapp.extensions import db
+from webapp.extensions import db, get_config
 from webapp.models import Painting, PaintingStyle
 
 bp = Blueprint("gallery", __name__)
@@ -34,7 +34,7 @@ def index() -> Response | str:
 
 def read_page(*, is_trash: bool) -> Page:
     """The page that ``?before=`` or ``?after=`` asks for, by keyset: any depth costs the same."""
-    size: int = current_app.config["PIC2PAINT"].gallery_page_size
+    size = get_config().gallery_page_size
     after, before = _position(request.args.get("after")), _position(request.args.get("before"))
     query = (
         select(Painting)

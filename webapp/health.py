@@ -3,17 +3,20 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from flask import Blueprint, current_app, jsonify
+from flask import Blueprint, jsonify
 from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 from werkzeug.wrappers import Response
 
-from webapp import queue, schedule, watch
-from webapp.extensions import csrf, db, limiter
+from webapp import queue, schedule
+from webapp.extensions import csrf, db, get_config, get_storage, limiter
 from webapp.models import Attempt, Outcome, Painting, State, now
-from webapp.storage import Storage
+from webapp.workers import living_workers
 
 bp = Blueprint("health", __name__)
+# Machines ask often and send no forms.
+csrf.exempt(bp)
+limiter.exempt(bp)
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,6 @@ def metrics() -> Response:
     return Response("\n".join(unique) + "\n", mimetype="text/plain; version=0.0.4")
 
 
-def init_app() -> None:
-    """Machines ask often and send no forms."""
-    csrf.exempt(bp)
-    limiter.exempt(bp)
-
-
 def _examine_database(findings: dict[str, str], numbers: dict[str, float]) -> bool:
     try:
         by_state = (
@@ -73,7 +70,7 @@ def _examine_database(findings: dict[str, str], numbers: dict[str, float]) -> bo
             .group_by(Painting.state)
         )
         counts = {row[0]: row[1] for row in db.session.execute(by_state)}
-        workers = watch.living_workers()
+        workers = living_workers()
         is_paused = schedule.is_paused()
         interruptions = db.session.scalar(
             select(func.count()).select_from(Attempt).where(Attempt.outcome == Outcome.INTERRUPTED)
@@ -112,8 +109,8 @@ def _examine_database(findings: dict[str, str], numbers: dict[str, float]) -> bo
 
 
 def _examine_disk(findings: dict[str, str], numbers: dict[str, float]) -> bool:
-    storage: Storage = current_app.extensions["pic2paint-storage"]
-    least: int = current_app.config["PIC2PAINT"].min_free_bytes
+    storage = get_storage()
+    least = get_config().min_free_bytes
     try:
         free = storage.free_bytes()
     except OSError as error:

@@ -14,6 +14,7 @@ import pillow_heif
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from config import Config
+from webapp.encoding import encoded
 from webapp.models import TITLE_MAX_CHARS
 
 pillow_heif.register_heif_opener()
@@ -185,13 +186,6 @@ def title_of(filename: str) -> str:
         .replace("-", " ")
     )
     return " ".join(text.split())[:TITLE_MAX_CHARS] or "Untitled"
-
-
-def encoded(image: Image.Image, image_format: str, **options: object) -> bytes:
-    """``image`` as the bytes of a file."""
-    buffer = io.BytesIO()
-    image.save(buffer, image_format, **options)
-    return buffer.getvalue()
 
 
 def _opened(stream: IO[bytes]) -> Image.Image:

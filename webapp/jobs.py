@@ -11,7 +11,6 @@ from flask import current_app
 from PIL import Image
 from sqlalchemy.exc import OperationalError
 
-from config import Config
 from transfer.engine import Painter, Proof
 from transfer.engine import Painting as Painted
 from transfer.errors import CheckpointUnusable, TransferError
@@ -20,7 +19,8 @@ from transfer.memory import MAX_MEMORY_MIN, free_cache
 from transfer.settings import Backbone, Rendition
 from webapp import attempts, footprint, leftovers, schedule, sources
 from webapp.attempts import Claim
-from webapp.intake import encoded
+from webapp.encoding import encoded
+from webapp.extensions import get_config, get_storage
 from webapp.models import State
 from webapp.reporting import CancelRequested, Reporter, StopRequested, Superseded, TimeUp
 from webapp.storage import THUMBNAIL_EDGES_PX, DiskFull, Storage
@@ -64,10 +64,10 @@ def warm_up() -> Painter:
     global _engine
     if _engine is None:
         # Less than torch itself takes is not kept by painting otherwise; the limit still holds.
-        limit = _config().max_memory_bytes
+        limit = get_config().max_memory_bytes
         arrange_heap(is_limited=bool(limit))
         _engine = Painter(
-            threads=_config().threads, max_memory=limit if limit >= MAX_MEMORY_MIN else None
+            threads=get_config().threads, max_memory=limit if limit >= MAX_MEMORY_MIN else None
         )
         for name in (Backbone.COMPACT, Backbone.VGG19):
             _engine.backbone(name)
@@ -96,10 +96,10 @@ def paint_next() -> None:
 
 
 def _paint(claim: Claim) -> str:
-    storage: Storage = current_app.extensions["pic2paint-storage"]
+    storage = get_storage()
     application = current_app._get_current_object()  # type: ignore[attr-defined]
     reporter = Reporter(
-        application, claim, storage, stop_requested.is_set, _config().max_painting_minutes * 60
+        application, claim, storage, stop_requested.is_set, get_config().max_painting_minutes * 60
     )
     # What is freed is kept for later: after a painting of 448 px, one of 128 px seemed to take
     # 874 MB, and after this 537.
@@ -121,7 +121,7 @@ def _paint(claim: Claim) -> str:
         return _finished(
             claim,
             State.FAILED,
-            f"It took longer than {_config().max_painting_minutes} minutes, which is the limit "
+            f"It took longer than {get_config().max_painting_minutes} minutes, which is the limit "
             "here. Try a smaller size or less effort.",
         )
     except TransferError as error:
@@ -188,7 +188,7 @@ def _store(
 ) -> None:
     """Store a rendition with its thumbnails, then list it."""
     painting_id, attempt_id = claim.public_id, claim.attempt_id
-    storage.refuse_if_full(_config().min_free_bytes)
+    storage.refuse_if_full(get_config().min_free_bytes)
     # Level 1 takes a fifth of the default's time for files 17 % larger (2048 px: 0.37 s).
     full = encoded(image, "PNG", compress_level=1)
     storage.write(storage.rendition(painting_id, kind, attempt_id), full)
@@ -205,10 +205,10 @@ def _store(
 
 def _store_state(claim: Claim, storage: Storage, state: bytes) -> None:
     """Store what the optimizer knew, for painting on; without room for it, that still works."""
-    if len(state) > _config().max_states_bytes:
+    if len(state) > get_config().max_states_bytes:
         return
     try:
-        storage.refuse_if_full(_config().min_free_bytes + len(state))
+        storage.refuse_if_full(get_config().min_free_bytes + len(state))
         storage.write(storage.optimizer(claim.public_id, claim.attempt_id), state)
     except OSError as error:
         logger.warning("painting %s: its optimizer's state is not kept: %s", claim.public_id, error)
@@ -245,8 +245,3 @@ def _file_trouble(error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return "One of its pictures is no longer there. Upload it again."
     return "A file could not be read or written. The owner of the site finds details in the log."
-
-
-def _config() -> Config:
-    config: Config = current_app.config["PIC2PAINT"]
-    return config

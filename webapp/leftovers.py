@@ -2,19 +2,18 @@
 
 from datetime import timedelta
 
-from flask import current_app
 from sqlalchemy import select, update
 
-from webapp.extensions import db, writing
+from webapp.extensions import db, get_config, get_storage, writing
 from webapp.models import Painting, State, now
-from webapp.storage import ANIMATION, OPTIMIZER, Storage
+from webapp.storage import ANIMATION, OPTIMIZER
 
 _LATELY = timedelta(days=1)
 
 
 def clear(painting_id: int, public_id: str) -> None:
     """Delete what a painting that is over does not list; nothing happens while it is not over."""
-    storage: Storage = current_app.extensions["pic2paint-storage"]
+    storage = get_storage()
     painting = db.session.get(Painting, painting_id, populate_existing=True)
     is_over = painting is None or State(painting.state).is_final
     listed = [] if painting is None else [(m.kind, m.attempt_id) for m in painting.renditions]
@@ -43,8 +42,8 @@ def make_room() -> None:
 
     These paintings can be gone on from all the same: their images are kept.
     """
-    storage: Storage = current_app.extensions["pic2paint-storage"]
-    room: int = current_app.config["PIC2PAINT"].max_states_bytes
+    storage = get_storage()
+    room = get_config().max_states_bytes
     kept = db.session.execute(
         select(Painting.id, Painting.public_id, Painting.state_id, Painting.state_bytes)
         .where(Painting.state_id.is_not(None))

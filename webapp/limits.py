@@ -1,12 +1,11 @@
 """What one person may have at once, and what the disk must keep: each limit is a sentence."""
 
-from flask import current_app, g
+from flask import g
 from sqlalchemy import func, select
 
 from config import Config
-from webapp.extensions import db
+from webapp.extensions import db, get_config, get_storage
 from webapp.models import Painting, Picture, State
-from webapp.storage import Storage
 
 
 class LimitReached(Exception):
@@ -53,7 +52,7 @@ def check_upload() -> None:
     Raises:
         LimitReached: one of its children.
     """
-    config: Config = current_app.config["PIC2PAINT"]
+    config = get_config()
     _check_disk(config)
     kept = db.session.scalar(
         select(func.count()).select_from(Picture).where(Picture.owner_id == g.user.id)
@@ -68,7 +67,7 @@ def check_order() -> None:
     Raises:
         LimitReached: one of its children.
     """
-    config: Config = current_app.config["PIC2PAINT"]
+    config = get_config()
     _check_disk(config)
     is_open = Painting.state.in_([State.QUEUED, State.RUNNING])
     waiting = db.session.scalar(
@@ -79,6 +78,6 @@ def check_order() -> None:
 
 
 def _check_disk(config: Config) -> None:
-    storage: Storage = current_app.extensions["pic2paint-storage"]
+    storage = get_storage()
     if storage.free_bytes() < config.min_free_bytes:
         raise DiskNearlyFull

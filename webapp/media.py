@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from flask import Blueprint, abort, current_app, g, request, send_file
+from flask import Blueprint, abort, g, request, send_file
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 from transfer.settings import Rendition
 from webapp.access import get_painting, get_picture, login_required
-from webapp.extensions import db
+from webapp.extensions import db, get_storage
 from webapp.models import Painting, RenditionFile
-from webapp.storage import THUMBNAIL_EDGES_PX, Storage
+from webapp.storage import THUMBNAIL_EDGES_PX
 
 bp = Blueprint("media", __name__)
 
@@ -21,14 +21,14 @@ _A_YEAR_S = 365 * 24 * 3600
 @login_required
 def picture(public_id: str) -> Response:
     """An upload."""
-    return _image(_storage().picture(get_picture(public_id).public_id))
+    return _image(get_storage().picture(get_picture(public_id).public_id))
 
 
 @bp.get("/pictures/<public_id>/thumbnail.webp")
 @login_required
 def picture_thumbnail(public_id: str) -> Response:
     """An upload's thumbnail."""
-    return _image(_storage().picture_thumbnail(get_picture(public_id).public_id))
+    return _image(get_storage().picture_thumbnail(get_picture(public_id).public_id))
 
 
 @bp.get("/paintings/<public_id>/preview-<int:version>.jpg")
@@ -38,7 +38,7 @@ def preview(public_id: str, version: int) -> Response:
     painting = get_painting(public_id)
     if version < 1 or version > painting.preview_version:
         abort(404)
-    return _image(_storage().preview(painting.public_id), is_lasting=False)
+    return _image(get_storage().preview(painting.public_id), is_lasting=False)
 
 
 @bp.get("/paintings/<public_id>/<kind>.png")
@@ -46,7 +46,7 @@ def preview(public_id: str, version: int) -> Response:
 def rendition(public_id: str, kind: str) -> Response:
     """A rendition at full size; ``?download`` saves it under a telling name."""
     made = _get_rendition(public_id, kind)
-    path = _storage().rendition(public_id, Rendition(made.kind), made.attempt_id)
+    path = get_storage().rendition(public_id, Rendition(made.kind), made.attempt_id)
     if "download" not in request.args:
         return _image(path, is_lasting="v" in request.args)
     name = f"{_file_title(get_painting(public_id))} ({made.kind}).png"
@@ -62,7 +62,7 @@ def rendition_thumbnail(public_id: str, kind: str, edge_px: int) -> Response:
         abort(404)
     made = _get_rendition(public_id, kind)
     return _image(
-        _storage().rendition_thumbnail(public_id, Rendition(made.kind), made.attempt_id, edge_px)
+        get_storage().rendition_thumbnail(public_id, Rendition(made.kind), made.attempt_id, edge_px)
     )
 
 
@@ -73,7 +73,7 @@ def animation(public_id: str) -> Response:
     painting = get_painting(public_id)
     if painting.animation_id is None:
         abort(404)
-    path = _storage().animation(public_id, painting.animation_id)
+    path = get_storage().animation(public_id, painting.animation_id)
     if "download" not in request.args:
         return _image(path, is_lasting="v" in request.args)
     name = f"{_file_title(painting)} (process).webp"
@@ -87,7 +87,7 @@ def _file_title(painting: Painting) -> str:
 
 def _get_rendition(public_id: str, kind: str) -> RenditionFile:
     """The rendition, if the user owns its painting: one query, for a wall of images."""
-    made = db.session.scalar(
+    made: RenditionFile = db.one_or_404(
         select(RenditionFile)
         .join(Painting, Painting.id == RenditionFile.painting_id)
         .where(
@@ -96,14 +96,7 @@ def _get_rendition(public_id: str, kind: str) -> RenditionFile:
             RenditionFile.kind == kind,
         )
     )
-    if made is None:
-        abort(404)
     return made
-
-
-def _storage() -> Storage:
-    storage: Storage = current_app.extensions["pic2paint-storage"]
-    return storage
 
 
 def _image(path: Path, *, is_lasting: bool = True, download_name: str | None = None) -> Response:

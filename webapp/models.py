@@ -145,6 +145,11 @@ class Picture(Base):
     """Which role it was last used in; only sorts the shelves of the studio."""
     used_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
+    def mark_used(self, *, is_style: bool) -> None:
+        """Put the picture first on the shelf of this role."""
+        self.is_style = is_style
+        self.used_at = now()
+
 
 class Painting(Base):
     """One request and everything that came of it."""

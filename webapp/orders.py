@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select, update
-from sqlalchemy.engine import CursorResult
 
 from webapp import leftovers
+from webapp.attempts import changed_one
 from webapp.extensions import writing
 from webapp.models import Painting, PaintingStyle, Picture, State, now
-from webapp.pictures import mark_used
 
 _FINAL = [state for state in State if state.is_final]
 _COPIED = (
@@ -91,9 +90,9 @@ def place(
                 **values,
             )
             database.add(painting)
-            mark_used(database.get_one(Picture, painting.content_id), is_style=False)
+            database.get_one(Picture, painting.content_id).mark_used(is_style=False)
             for style_id, _ in styles:
-                mark_used(database.get_one(Picture, style_id), is_style=True)
+                database.get_one(Picture, style_id).mark_used(is_style=True)
     return Order(painting.public_id, is_new)
 
 
@@ -133,11 +132,11 @@ def _change(painting: Painting, states: list[State], **values: object) -> bool:
     """One conditional UPDATE: a worker may change the state at the same moment."""
     painting_id = painting.id
     with writing() as database:
-        result = database.execute(
-            update(Painting)
-            .where(Painting.id == painting_id, Painting.state.in_(states))
-            .values(**values)
-            .execution_options(synchronize_session=False)
+        return changed_one(
+            database.execute(
+                update(Painting)
+                .where(Painting.id == painting_id, Painting.state.in_(states))
+                .values(**values)
+                .execution_options(synchronize_session=False)
+            )
         )
-        assert isinstance(result, CursorResult)  # noqa: S101  what an UPDATE returns
-        return result.rowcount == 1

@@ -2,7 +2,6 @@
 
 from flask import (
     Blueprint,
-    current_app,
     flash,
     jsonify,
     redirect,
@@ -13,13 +12,15 @@ from flask import (
 from werkzeug.wrappers import Response
 
 from transfer.settings import Rendition
-from webapp import forecast, limits, orders, queue, schedule, watch
+from webapp import forecast, limits, orders, queue, schedule, workers
 from webapp.access import find_painting, get_painting, login_required
+from webapp.extensions import get_config
 from webapp.limits import LimitReached
 from webapp.models import Painting, RenditionFile, State, new_public_id
 from webapp.order_form import SIZES_PX
 
 bp = Blueprint("painting", __name__, url_prefix="/paintings/<public_id>")
+bp.add_app_template_global(new_public_id, "form_token")
 
 RENDITION_LABELS = {
     Rendition.STYLED: ("Style's colors", "Painted in the colors of the style picture."),
@@ -28,11 +29,13 @@ RENDITION_LABELS = {
 }
 
 
+@bp.app_template_global()
 def rendition_label(kind: str) -> str:
     """A rendition's name for people."""
     return RENDITION_LABELS[Rendition(kind)][0]
 
 
+@bp.app_template_global()
 def rendition_note(kind: str) -> str:
     """A sentence on what a rendition is."""
     return RENDITION_LABELS[Rendition(kind)][1]
@@ -55,6 +58,7 @@ def line_text(painting: Painting) -> str:
     return f"{place}{wait}; painting it then takes {rest}."
 
 
+@bp.app_template_global()
 def canvas_size(painting: Painting) -> tuple[int, int]:
     """Width and height that the painting has or will have, px: pages reserve the place."""
     cover = painting.cover
@@ -65,6 +69,7 @@ def canvas_size(painting: Painting) -> tuple[int, int]:
     return width, height
 
 
+@bp.app_template_global()
 def shown_renditions(painting: Painting) -> list[RenditionFile]:
     """What its page shows: while it is being painted, nothing that is to be painted anew."""
     if State(painting.state).is_final:
@@ -73,6 +78,7 @@ def shown_renditions(painting: Painting) -> list[RenditionFile]:
     return [made for made in painting.renditions if not made.is_unfinished]
 
 
+@bp.app_template_global()
 def can_go_on(painting: Painting) -> bool:
     """Whether it can be painted on: not from what was stopped, or failed, or thrown away."""
     is_done = State(painting.state) is State.DONE and painting.cover is not None
@@ -81,10 +87,11 @@ def can_go_on(painting: Painting) -> bool:
 
 def larger_sizes(painting: Painting) -> list[int]:
     """Long edges, px, at which it can be painted on."""
-    largest = current_app.config["PIC2PAINT"].max_long_edge_px
+    largest = get_config().max_long_edge_px
     return [px for px in SIZES_PX if painting.long_edge_px < px <= largest]
 
 
+@bp.app_template_global()
 def ways_on(painting: Painting) -> tuple[str, dict[int, str]]:
     """How long more strokes take; and by long edge, px, a larger size with its name and time."""
     larger = larger_sizes(painting)
@@ -94,6 +101,7 @@ def ways_on(painting: Painting) -> tuple[str, dict[int, str]]:
     return times[painting.long_edge_px], sizes
 
 
+@bp.app_template_global()
 def proof_of(painting: Painting) -> Painting | None:
     """The earlier painting that this one goes on from, if it is still there."""
     if painting.proof_id is None:
@@ -112,7 +120,7 @@ def show(public_id: str) -> str:
         painting=painting,
         line=None if state.is_final else line_text(painting),
         is_queue_reachable=state is not State.QUEUED or queue.is_reachable(),
-        has_worker=state is not State.QUEUED or bool(watch.living_workers()),
+        has_worker=state is not State.QUEUED or bool(workers.living_workers()),
         is_paused=state is State.QUEUED and schedule.is_paused(),
     )
 
@@ -245,12 +253,14 @@ def _back(public_id: str) -> Response:
     return redirect(url_for("painting.show", public_id=public_id), code=303)
 
 
+@bp.app_template_global("preview_url")
 def _preview_url(painting: Painting) -> str | None:
     if painting.preview_version == 0 or State(painting.state).is_final:
         return None
     return url_for("media.preview", public_id=painting.public_id, version=painting.preview_version)
 
 
+@bp.app_template_global()
 def rendition_url(painting: Painting, made: RenditionFile, edge_px: int | None = None) -> str:
     """Address of a rendition, or of its thumbnail; it changes when the image does."""
     public_id, kind, version = painting.public_id, made.kind, made.attempt_id[:8]
@@ -261,6 +271,7 @@ def rendition_url(painting: Painting, made: RenditionFile, edge_px: int | None =
     )
 
 
+@bp.app_template_global()
 def animation_url(painting: Painting) -> str | None:
     """Address of the animation; it changes when the animation does."""
     if painting.animation_id is None:
@@ -269,6 +280,7 @@ def animation_url(painting: Painting) -> str | None:
     return url_for("media.animation", public_id=painting.public_id, v=version)
 
 
+@bp.app_template_global()
 def style_share(painting: Painting, position: int) -> str:
     """How much a style counts, such as ", 25 %"; nothing if all count alike."""
     weights = [link.weight for link in painting.style_links]
@@ -285,21 +297,3 @@ def _rendition_data(painting: Painting, made: RenditionFile) -> dict[str, object
         "width": made.width,
         "height": made.height,
     }
-
-
-def register_template_names(context: dict[str, object]) -> None:
-    """Give templates the names above."""
-    context.update(
-        animation_url=animation_url,
-        can_go_on=can_go_on,
-        canvas_size=canvas_size,
-        form_token=new_public_id,
-        proof_of=proof_of,
-        rendition_label=rendition_label,
-        rendition_note=rendition_note,
-        rendition_url=rendition_url,
-        shown_renditions=shown_renditions,
-        style_share=style_share,
-        ways_on=ways_on,
-        preview_url=_preview_url,
-    )

@@ -1,106 +1,16 @@
-"""Uploaded pictures: keeping them, finding them again, and taking them one by one."""
+"""Uploads of pictures, one by one, by the studio's script."""
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import replace
-
-from flask import Blueprint, abort, current_app, g, jsonify, request, url_for
-from sqlalchemy import select
-from werkzeug.datastructures import FileStorage
+from flask import Blueprint, abort, jsonify, request, url_for
 from werkzeug.wrappers import Response
 
-from config import Config
-from webapp import intake, limits, samples
-from webapp.access import find_picture, login_required
-from webapp.extensions import db, limiter, writing
-from webapp.intake import Upload, UploadRefused
+from webapp import limits
+from webapp.access import login_required
+from webapp.extensions import limiter
+from webapp.intake import UploadRefused
+from webapp.library import admit_file, keep
 from webapp.limits import LimitReached
-from webapp.models import Picture, new_public_id, now
-from webapp.storage import Storage
 
 bp = Blueprint("pictures", __name__, url_prefix="/pictures")
-
-SHELF_SIZE = 12
-"""Pictures shown on each shelf of the studio, latest first."""
-
-
-def admit_file(file: FileStorage) -> Upload:
-    """Read a file of a form.
-
-    Raises:
-        UploadRefused: with a sentence that says what is wrong with it.
-    """
-    return intake.admit(file.stream, file.filename or "", current_app.config["PIC2PAINT"])
-
-
-def admit_choice(value: str) -> Upload | Picture | None:
-    """What a form value stands for: one of the user's pictures, or a sample; None if neither."""
-    sample = samples.find(value)
-    if sample is None:
-        return find_picture(value)
-    # What ships with the site is fine even where uploads must be smaller.
-    config: Config = replace(
-        current_app.config["PIC2PAINT"],
-        max_upload_bytes=Config.max_upload_bytes,
-        max_upload_pixels=Config.max_upload_pixels,
-    )
-    with sample.path.open("rb") as stream:
-        upload = intake.admit(stream, sample.file, config)
-    return Upload(title=sample.title, image=upload.image)
-
-
-def keep(upload: Upload, *, is_style: bool) -> Picture:
-    """Store an upload for the user; the same picture again is found, not stored twice."""
-    storage: Storage = current_app.extensions["pic2paint-storage"]
-    jpeg = upload.jpeg
-    sha256 = hashlib.sha256(jpeg).hexdigest()
-    owner_id = g.user.id
-    known = db.session.scalar(
-        select(Picture).where(Picture.owner_id == owner_id, Picture.sha256 == sha256)
-    )
-    if known is not None:
-        return known
-    public_id = new_public_id()
-    # Files first: a row never points to nothing.
-    storage.write(storage.picture(public_id), jpeg)
-    storage.write(storage.picture_thumbnail(public_id), upload.thumbnail)
-    with writing() as database:
-        # Asked again under the write lock: two requests may bring the same picture at once.
-        known = database.scalar(
-            select(Picture).where(Picture.owner_id == owner_id, Picture.sha256 == sha256)
-        )
-        if known is None:
-            picture = Picture(
-                public_id=public_id,
-                owner_id=owner_id,
-                title=upload.title,
-                width=upload.image.width,
-                height=upload.image.height,
-                sha256=sha256,
-                is_style=is_style,
-            )
-            database.add(picture)
-    if known is not None:
-        storage.remove_picture(public_id)
-        return known
-    return picture
-
-
-def shelf(*, is_style: bool, selected: Sequence[Picture] = ()) -> list[Picture]:
-    """The user's pictures that were last used in this role, and whatever is selected."""
-    latest = db.session.scalars(
-        select(Picture)
-        .where(Picture.owner_id == g.user.id, Picture.is_style == is_style)
-        .order_by(Picture.used_at.desc(), Picture.id.desc())
-        .limit(SHELF_SIZE)
-    ).all()
-    return [*(p for p in selected if p not in latest), *latest]
-
-
-def mark_used(picture: Picture, *, is_style: bool) -> None:
-    """Put it first on its shelf; called inside a writing transaction."""
-    picture.is_style = is_style
-    picture.used_at = now()
 
 
 @bp.post("")

@@ -14,6 +14,8 @@ from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+from webapp.extensions import get_config
+
 QUEUE_NAME = "paintings"
 """One queue only: with several, RQ pops by BLPOP and can lose a job between pop and start."""
 PAINT_NEXT = "webapp.jobs.paint_next"
@@ -109,7 +111,7 @@ def is_reachable() -> bool:
 def _connection() -> Redis:
     connection = current_app.extensions.get("pic2paint-redis")
     if connection is None:
-        connection = connect(current_app.config["PIC2PAINT"].redis_url)
+        connection = connect(get_config().redis_url)
         current_app.extensions["pic2paint-redis"] = connection
     return connection
 

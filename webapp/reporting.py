@@ -20,7 +20,7 @@ from transfer.engine import Progress
 from transfer.errors import Cancelled
 from webapp import attempts
 from webapp.attempts import Claim
-from webapp.intake import encoded
+from webapp.encoding import encoded
 from webapp.storage import Storage
 
 logger = logging.getLogger(__name__)

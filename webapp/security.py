@@ -1,6 +1,8 @@
 """Response headers, and which requests may carry how much."""
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, g, request
+
+from webapp.extensions import get_config
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -51,5 +53,5 @@ def allow_upload(files: int) -> None:
     """
     # Only this kind of body is parsed piece by piece; others are read into memory as a whole.
     if g.user is not None and request.mimetype == "multipart/form-data":
-        limit = current_app.config["PIC2PAINT"].max_upload_bytes
+        limit = get_config().max_upload_bytes
         request.max_content_length = FORM_BYTES + files * limit

@@ -6,8 +6,8 @@ from flask import request
 from werkzeug.datastructures import FileStorage
 
 from webapp.intake import Upload, UploadRefused
+from webapp.library import admit_choice, admit_file, keep
 from webapp.models import Picture
-from webapp.pictures import admit_choice, admit_file, keep
 
 MAX_STYLES = 4
 SHARE = 50

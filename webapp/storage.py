@@ -5,6 +5,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from transfer.settings import Rendition
@@ -126,7 +127,7 @@ class Storage:
         except OSError:
             temporary.unlink(missing_ok=True)
             raise
-        _sync(path.parent)
+        sync_folder(path.parent)
 
     def remove_picture(self, picture_id: str) -> None:
         """Delete an upload and its thumbnail; nothing happens if they are gone."""
@@ -171,7 +172,7 @@ class Storage:
         else:
             self._make_lasting(folder.parent)
         folder.mkdir(exist_ok=True)
-        _sync(folder.parent)
+        sync_folder(folder.parent)
         if len(self._lasting) >= _MAX_REMEMBERED:
             self._lasting.clear()
         self._lasting.add(folder)
@@ -181,13 +182,15 @@ class Storage:
             raise ValueError(f"{path} is outside the storage folder")
 
 
-def _sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the entries of a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    # A folder that we may write to but not list cannot be opened, nor synced.
+    with suppress(PermissionError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _checked(name: str) -> str:

@@ -19,9 +19,10 @@ from werkzeug.wrappers import Response
 
 from config import Config
 from transfer.settings import Backbone, Effort, Settings
-from webapp import forecast, limits, orders, queue, samples, watch
+from webapp import forecast, limits, orders, queue, samples, workers
 from webapp.access import find_painting, find_picture, login_required
 from webapp.extensions import limiter
+from webapp.library import shelf
 from webapp.limits import LimitReached
 from webapp.models import Picture
 from webapp.order_form import (
@@ -35,7 +36,6 @@ from webapp.order_form import (
     smoothness,
 )
 from webapp.orders import Order
-from webapp.pictures import shelf
 from webapp.selection import MAX_STYLES, SHARE, read_content, read_shares, read_styles
 
 bp = Blueprint("studio", __name__, url_prefix="/studio")
@@ -126,7 +126,7 @@ def _forecast_text(form: StudioForm, width: int, height: int, styles: int) -> st
     painted = forecast.painted_size(height, width, settings.long_edge_px)
     outlook = forecast.outlook_for(g.user.id, settings, *painted, styles)
     painting = f"Painting it takes {forecast.in_words(outlook.painting_s)}"
-    if not watch.living_workers():
+    if not workers.living_workers():
         told = f"{painting}, once a worker is back; right now there is none."
     elif outlook.wait_s < 1:
         told = f"{painting}; it begins at once."

@@ -1,16 +1,12 @@
 """The trash: paintings taken off the wall, until they are put back or removed for good."""
 
-from datetime import timedelta
-
-from flask import Blueprint, current_app, flash, redirect, render_template, url_for
-from sqlalchemy import select
+from flask import Blueprint, flash, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
 from webapp.access import get_painting, login_required
-from webapp.extensions import db, writing
+from webapp.extensions import get_config
 from webapp.gallery import read_page
-from webapp.models import Painting, now
-from webapp.storage import Storage
+from webapp.purge import remove_now
 
 bp = Blueprint("trash", __name__, url_prefix="/trash")
 
@@ -22,7 +18,7 @@ def index() -> str:
     return render_template(
         "trash/index.html",
         page=read_page(is_trash=True),
-        trash_days=current_app.config["PIC2PAINT"].trash_days,
+        trash_days=get_config().trash_days,
     )
 
 
@@ -44,34 +40,3 @@ def remove(public_id: str) -> Response:
     remove_now([painting.id])
     flash("The painting is removed for good.")
     return redirect(url_for("trash.index"))
-
-
-def empty_old() -> int:
-    """Remove what has been in the trash for longer than the configured days.
-
-    Returns:
-        How many paintings were removed.
-    """
-    limit = now() - timedelta(days=current_app.config["PIC2PAINT"].trash_days)
-    ids = list(db.session.scalars(select(Painting.id).where(Painting.trashed_at < limit)))
-    db.session.rollback()
-    return remove_now(ids)
-
-
-def remove_now(ids: list[int]) -> int:
-    """Remove these for good, those of them that are in the trash; how many they were.
-
-    Rows first: a file without a row wastes space, a row without its file breaks a page.
-    """
-    storage: Storage = current_app.extensions["pic2paint-storage"]
-    with writing() as database:
-        paintings = database.scalars(
-            # Asked again under the lock: it may have been put back in the meantime.
-            select(Painting).where(Painting.id.in_(ids), Painting.trashed_at.is_not(None))
-        ).all()
-        removed = [painting.public_id for painting in paintings]
-        for painting in paintings:
-            database.delete(painting)
-    for public_id in removed:
-        storage.remove_painting(public_id)
-    return len(removed)

@@ -9,18 +9,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
 
 from flask import Flask
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
 from webapp import leftovers, queue
 from webapp.attempts import break_off
 from webapp.extensions import db, writing
-from webapp.models import Painting, State, WorkerSign, now
+from webapp.models import Painting, State
+from webapp.purge import empty_old
 from webapp.queue import QueueUnreachable
-from webapp.trash import empty_old
+from webapp.workers import SIGN_EVERY_S, sign
 
 logger = logging.getLogger(__name__)
 
@@ -32,9 +32,7 @@ _DISTRACTED_AFTER_S = 3 * LOOK_EVERY_S
 not know what happened meanwhile, and begins to watch anew."""
 _LOCK_WAIT_S = 0.1
 """Longer waits for the write lock mean that somebody held it."""
-SIGN_EVERY_S = 20.0
 PURGE_EVERY_S = 3600.0
-SIGNS_KEPT = timedelta(days=1)
 
 
 class Watchman:
@@ -133,38 +131,6 @@ def top_up_tickets() -> None:
     db.session.rollback()
     if waiting:
         queue.top_up(waiting)
-
-
-def sign(worker: str) -> None:
-    """Give a sign of life; forget workers that are long gone."""
-    moment = now()
-    with writing() as database:
-        known = database.get(WorkerSign, worker)
-        if known is None:
-            database.add(WorkerSign(name=worker, started_at=moment, seen_at=moment))
-        else:
-            known.seen_at = moment
-        database.execute(delete(WorkerSign).where(WorkerSign.seen_at < moment - SIGNS_KEPT))
-
-
-def say_goodbye(worker: str) -> None:
-    """Mark this worker as gone, so that nobody waits for it."""
-    with writing() as database:
-        known = database.get(WorkerSign, worker)
-        if known is not None:
-            known.is_gone = True
-
-
-def living_workers() -> list[WorkerSign]:
-    """Workers whose last sign of life is recent."""
-    recent = now() - timedelta(seconds=2 * SIGN_EVERY_S + DEAD_AFTER_S)
-    return list(
-        db.session.scalars(
-            select(WorkerSign)
-            .where(WorkerSign.seen_at > recent, WorkerSign.is_gone.is_(False))
-            .order_by(WorkerSign.started_at)
-        )
-    )
 
 
 def keep_watch(app: Flask, watchman: Watchman, ended: threading.Event) -> None:

@@ -20,7 +20,8 @@ from rq.queue import Queue
 from rq.serializers import JSONSerializer
 from sqlalchemy.exc import OperationalError
 
-from webapp import jobs, watch
+from webapp import jobs, watch, workers
+from webapp.extensions import get_config
 from webapp.queue import QueueUnreachable, Ticket, connect, ticket_queue
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ def run(app: Flask) -> None:
     RQ's loop ends when Redis is gone at the wrong moment. Beginning a new one here keeps the
     weights in memory, where leaving it to the supervisor would load them again.
     """
-    redis_url = app.config["PIC2PAINT"].redis_url
+    redis_url = get_config().redis_url
     threading.excepthook = _end_with_thread
     with _watched(app):
         # Watched already: while the weights are read, what the worker before left is freed.
@@ -92,7 +93,7 @@ def _watched(app: Flask) -> Iterator[None]:
         thread.join()
         with app.app_context():
             try:
-                watch.say_goodbye(watchman.worker)
+                workers.say_goodbye(watchman.worker)
             except OperationalError as error:
                 logger.warning("left without a good-bye: %s", error.orig)
 

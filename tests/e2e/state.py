@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from config import Config
 from transfer.settings import Rendition
-from webapp import access, accounts, pictures, queue
+from webapp import access, accounts, library, queue
 from webapp.extensions import db, writing
 from webapp.intake import Upload
 from webapp.models import (
@@ -104,7 +104,7 @@ class Person:
     def upload(self, image: Image.Image, title: str, *, is_style: bool = False) -> str:
         """Keep a picture; its public id."""
         with self._request():
-            return pictures.keep(Upload(title, image), is_style=is_style).public_id
+            return library.keep(Upload(title, image), is_style=is_style).public_id
 
     def painting(
         self,

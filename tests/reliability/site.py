@@ -27,8 +27,8 @@ from webapp import create_app, queue
 from webapp.accounts import create_user
 from webapp.extensions import db, writing
 from webapp.intake import Upload
+from webapp.library import keep
 from webapp.models import Invitation, Painting, PaintingStyle, User, new_public_id, now
-from webapp.pictures import keep
 from webapp.storage import Storage
 
 PASSWORD = "a good sentence"

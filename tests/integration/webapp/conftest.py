@@ -19,8 +19,8 @@ from webapp import create_app
 from webapp.accounts import create_user
 from webapp.extensions import db, writing
 from webapp.intake import Upload
+from webapp.library import keep
 from webapp.models import Painting, PaintingStyle, User, new_public_id
-from webapp.pictures import keep
 
 WorkerStarter = Callable[..., "subprocess.Popen[bytes]"]
 

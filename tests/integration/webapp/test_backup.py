@@ -1,9 +1,14 @@
 import contextlib
 import errno
 import hashlib
+import os
+import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,15 +17,14 @@ from flask_migrate import upgrade
 from PIL import Image
 from sqlalchemy import select
 
-from config import Config, read_secret_key
+from config import PROJECT_ROOT, Config, read_secret_key
 from tests.integration.webapp.conftest import order
-from tests.servers import make_config, wait_until
+from tests.servers import clean_environ, make_config, wait_until
 from tests.unit.webapp.client import Browser
 from transfer.settings import Rendition
 from webapp import attempts, create_app, leftovers, schedule
-from webapp.backup import back_up
+from webapp.encoding import encoded
 from webapp.extensions import db, writing
-from webapp.intake import encoded
 from webapp.models import Painting, State, User
 from webapp.storage import THUMBNAIL_EDGES_PX, Storage
 
@@ -90,7 +94,7 @@ def paint(public_id: str, storage: Storage) -> None:
 
 
 def remove(app: Flask, public_id: str) -> None:
-    """What `webapp.trash` does: the row, then the files."""
+    """What `webapp.purge` does: the row, then the files."""
     with app.app_context():
         query = select(Painting).where(Painting.public_id == public_id)
         with writing() as database:
@@ -119,6 +123,48 @@ def fetch(browser: Browser, path: str) -> bytes:
     with browser.get(path) as response:
         assert response.status_code == 200, path
         return response.data
+
+
+@contextlib.contextmanager
+def stalled_backup(
+    config: Config, public_id: str, target: Path
+) -> Iterator[tuple["subprocess.Popen[str]", Callable[[], object]]]:
+    """The command as a process that waits, while it copies, for a file of this painting.
+
+    The file is a pipe meanwhile; the function that comes with the process feeds it.
+    """
+    (path,) = (config.files_dir / "paintings").glob(f"*/{public_id}/styled-*.png")
+    data = path.read_bytes()
+    path.unlink()
+    os.mkfifo(path)
+
+    def opened() -> int:
+        # Without a reader there is no writing end to be had.
+        with contextlib.suppress(OSError):
+            return os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        return 0
+
+    with subprocess.Popen(
+        [sys.executable, "-m", "flask", "--app", "webapp", "backup", str(target)],
+        cwd=PROJECT_ROOT,
+        env=clean_environ()
+        | {
+            "PIC2PAINT_INSTANCE": str(config.instance_dir),
+            "REDIS_URL": config.redis_url,
+            "SECRET_KEY": config.secret_key,
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            pipe = wait_until(opened, 60, "the backup reads the painting")
+            with open(pipe, "wb") as file:
+                yield process, lambda: (file.write(data), file.close())
+        finally:
+            process.kill()
+            path.unlink()
+            path.write_bytes(data)
 
 
 def assert_sound(app: Flask) -> None:
@@ -232,26 +278,48 @@ def test_each_backup_is_sound_while_people_paint_and_remove(
 
 
 def test_what_is_removed_meanwhile_is_in_the_copy_whole_or_not_at_all(
-    app: Flask, browser: Browser, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    app: Flask, browser: Browser, config: Config, tmp_path: Path
 ) -> None:
-    leaving, staying = painted(app), painted(app)
-    write = Storage.write
+    # Files are copied in the order of their names.
+    staying, leaving = sorted([painted(app), painted(app)], key=lambda name: (name[:2], name))
+    assert browser.post(f"/paintings/{leaving}/trash").status_code < 400
+    with stalled_backup(config, staying, tmp_path / "copy") as (process, go_on):
+        assert browser.post(f"/trash/{leaving}/remove").location == "/trash"
+        # The person does not wait for the backup, and neither do the files.
+        assert browser.get(f"/paintings/{leaving}").status_code == 404
+        assert not list((config.files_dir / "paintings").glob(f"*/{leaving}"))
+        go_on()
+        told, _ = process.communicate(timeout=60)
 
-    def write_and_remove(storage: Storage, path: Path, data: bytes) -> None:
-        write(storage, path, data)
-        monkeypatch.setattr(Storage, "write", write)
-        remove(app, leaving)
-
-    monkeypatch.setattr(Storage, "write", write_and_remove)
-    with app.app_context():
-        backup = back_up(tmp_path / "copy")
-
-    assert backup.missing == ()
-    assert backup.paintings == 1
+    assert process.returncode == 0, told
+    assert "2 pictures and 1 paintings" in told
     assert hashes(tmp_path / "copy" / "files") == hashes(config.files_dir)
     with restored(tmp_path / "copy") as copy:
         assert_sound(copy)
         fetch(Browser(copy, cookie=browser.cookie), f"/paintings/{staying}")
+
+
+def test_a_killed_backup_leaves_the_site_and_the_next_backup_alone(
+    app: Flask, browser: Browser, config: Config, tmp_path: Path
+) -> None:
+    staying, leaving = painted(app), painted(app)
+    assert browser.post(f"/paintings/{leaving}/trash").status_code < 400
+    target = tmp_path / "copy"
+    with stalled_backup(config, staying, target) as (process, _):
+        process.kill()
+        assert process.wait(20) == -signal.SIGKILL
+
+    assert not target.exists()
+    status, told = run(app, target)
+    assert status == 1
+    assert "one was killed; in that case remove it." in told
+    shutil.rmtree(tmp_path / "copy.part")
+    # Nothing that it held is held still.
+    assert browser.post(f"/trash/{leaving}/remove").location == "/trash"
+    assert not list((config.files_dir / "paintings").glob(f"*/{leaving}"))
+    assert_sound(app)
+    assert run(app, target)[0] == 0
+    assert hashes(target / "files") == hashes(config.files_dir)
 
 
 def test_a_painting_that_is_being_painted_goes_on_from_its_checkpoint(

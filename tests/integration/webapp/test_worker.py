@@ -14,7 +14,7 @@ from sqlalchemy import select
 from tests.integration.webapp.conftest import WorkerStarter, order, read, wait_for_state
 from tests.servers import RedisServer, wait_until
 from transfer.settings import Rendition
-from webapp import attempts, orders, queue, schedule, trash, watch
+from webapp import attempts, orders, purge, queue, schedule, workers
 from webapp.extensions import db
 from webapp.models import Attempt, Outcome, State
 from webapp.queue import QUEUE_NAME
@@ -30,7 +30,7 @@ def outcomes(public_id: str) -> list[str | None]:
 def living_workers() -> list[str]:
     # What was read before would be read again until the transaction ends.
     db.session.rollback()
-    return [sign.name for sign in watch.living_workers()]
+    return [sign.name for sign in workers.living_workers()]
 
 
 def test_a_ticket_becomes_a_painting(site: Flask, ada: int, start_worker: WorkerStarter) -> None:
@@ -300,7 +300,7 @@ def test_a_painting_whose_proof_was_removed_fails_with_a_sentence(
     worker.wait()
     onward = orders.onward(read(first), 256, "one").public_id
     assert orders.move_to_trash(read(first))
-    trash.remove_now([read(first).id])
+    purge.remove_now([read(first).id])
     start_worker()
 
     assert "has been removed" in (wait_for_state(onward, State.FAILED).failure or "")

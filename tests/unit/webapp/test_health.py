@@ -7,7 +7,7 @@ from flask import Flask
 
 from tests.unit.webapp.client import Browser
 from tests.unit.webapp.conftest import MakeApp, make_painting
-from webapp import schedule, watch
+from webapp import schedule, workers
 from webapp.models import State
 
 
@@ -23,8 +23,8 @@ def test_a_site_without_queue_and_worker_is_not_well(visitor: Browser) -> None:
 
 def test_workers_are_counted_but_not_named(app: Flask, visitor: Browser) -> None:
     with app.app_context():
-        watch.sign("secret-host:1")
-        watch.sign("secret-host:2")
+        workers.sign("secret-host:1")
+        workers.sign("secret-host:2")
     response = visitor.get("/healthz")
     assert response.json is not None
     assert response.json["workers"].startswith("2 alive, seen 0 s ago")

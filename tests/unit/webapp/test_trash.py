@@ -1,16 +1,11 @@
-from datetime import timedelta
-
 import pytest
-from click.testing import CliRunner
 from flask import Flask
-from flask.cli import FlaskGroup
 
 from tests.unit.webapp.client import Browser
-from tests.unit.webapp.conftest import change, count, make_painting, stored_files
+from tests.unit.webapp.conftest import count, make_painting, stored_files
 from transfer.settings import Rendition
 from webapp.extensions import writing
 from webapp.models import Attempt, Painting, PaintingStyle, Picture, RenditionFile, State, now
-from webapp.trash import empty_old
 
 
 def painted(app: Flask) -> list[str]:
@@ -112,40 +107,3 @@ def test_removal_needs_a_token(ada: Browser, app: Flask) -> None:
 
     assert ada.post_as_is(f"/trash/{painting}/remove").status_code == 400
     assert count(app, Painting) == 1
-
-
-def make_old_and_young(ada: Browser, ben: Browser) -> list[str]:
-    old = timedelta(days=30, minutes=1)
-    make_painting(ada, trashed_at=now() - old)
-    make_painting(ben, State.FAILED, trashed_at=now() - old)
-    young = make_painting(ada, trashed_at=now() - old + timedelta(minutes=2))
-    never = make_painting(ada)
-    return [young, never]
-
-
-def test_what_lies_there_for_long_is_removed(ada: Browser, ben: Browser, app: Flask) -> None:
-    kept = make_old_and_young(ada, ben)
-
-    with app.app_context():
-        assert empty_old() == 2
-        assert empty_old() == 0
-
-    assert count(app, Painting) == 2
-    assert {path.split("/")[2] for path in painted(app)} == set(kept)
-
-
-def test_command_removes_what_lies_there_for_long(ada: Browser, ben: Browser, app: Flask) -> None:
-    make_old_and_young(ada, ben)
-
-    result = CliRunner().invoke(FlaskGroup(create_app=lambda: app), ["purge"])
-
-    assert result.exit_code == 0
-    assert result.output == "2 paintings removed.\n"
-
-
-def test_painting_put_back_is_not_removed(ada: Browser, ben: Browser, app: Flask) -> None:
-    painting = make_painting(ada, trashed_at=now() - timedelta(days=31))
-    change(app, painting, trashed_at=None)
-
-    with app.app_context():
-        assert empty_old() == 0

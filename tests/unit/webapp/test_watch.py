@@ -12,9 +12,10 @@ from tests.unit.webapp.rows import make_painting, make_user, reread
 from webapp import attempts, create_app, schedule, watch
 from webapp.attempts import Claim
 from webapp.extensions import db, writing
-from webapp.models import Painting, State, WorkerSign, now
+from webapp.models import Painting, State, now
 from webapp.queue import QueueUnreachable
 from webapp.watch import DEAD_AFTER_S, LOOK_EVERY_S, Watchman
+from webapp.workers import living_workers
 
 
 @pytest.fixture
@@ -123,27 +124,9 @@ def test_a_beat_at_the_last_moment_counts(
     assert state_of(held) == State.RUNNING
 
 
-def test_workers_give_signs_of_life_and_say_goodbye(
-    watchman: Watchman, clock: Clock, site: Flask
-) -> None:
-    assert watch.living_workers() == []
+def test_each_worker_is_seen_to_live(watchman: Watchman, clock: Clock) -> None:
     look(watchman, clock, LOOK_EVERY_S)
-    assert [sign.name for sign in watch.living_workers()] == ["watching"]
-    watch.say_goodbye("watching")
-    assert watch.living_workers() == []
-    with writing() as database:
-        database.execute(update(WorkerSign).values(seen_at=now() - timedelta(days=2)))
-    watch.sign("another")
-    assert [sign.name for sign in db.session.scalars(select(WorkerSign))] == ["another"]
-
-
-def test_a_worker_that_is_not_seen_for_a_minute_does_not_count(
-    watchman: Watchman, clock: Clock
-) -> None:
-    look(watchman, clock, LOOK_EVERY_S)
-    with writing() as database:
-        database.execute(update(WorkerSign).values(seen_at=now() - timedelta(minutes=1)))
-    assert watch.living_workers() == []
+    assert [worker.name for worker in living_workers()] == ["watching"]
 
 
 def test_old_trash_is_emptied_by_the_clock(watchman: Watchman, clock: Clock, site: Flask) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.seeds import shifted
 from transfer import (
     Backbone,
     ColorMap,
@@ -38,7 +39,7 @@ def checks(size_px: int) -> Image.Image:
 
 def blots() -> Image.Image:
     """Red on yellow, about 8 px wide, in no order, 160 px."""
-    noise = np.random.default_rng(0).uniform(0, 255, (20, 20)).astype(np.uint8)
+    noise = np.random.default_rng(shifted(0)).uniform(0, 255, (20, 20)).astype(np.uint8)
     is_red = np.asarray(Image.fromarray(noise).resize((160, 160), Image.Resampling.BICUBIC)) > 127
     colors = np.where(is_red[:, :, None], (200, 40, 30), (240, 210, 60))
     return Image.fromarray(colors.astype(np.uint8))

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.seeds import seeded
 from tests.unit.transfer import reference
 from tests.unit.transfer.conftest import picture
 from tests.unit.transfer.waits import Waits
@@ -30,7 +31,7 @@ SIZES = [(128, 160), (111, 175), (16, 200), (37, 251)]
 @pytest.fixture(scope="module")
 def backbone() -> VggBackbone:
     """Random weights that keep activations of one size, so that every layer has its say."""
-    generator = torch.Generator().manual_seed(3)
+    generator = seeded(3)
     weights = {}
     channels = 3
     for stage, layers in enumerate(CONVOLUTIONS):
@@ -66,7 +67,7 @@ def assert_the_same(
     backbone: VggBackbone, canvas: Canvas, settings: Settings, tile_px: int, limit: float = 2e-5
 ) -> None:
     height, width = canvas.content.shape[2:]
-    noise = torch.rand(canvas.content.shape, generator=torch.Generator().manual_seed(5))
+    noise = torch.rand(canvas.content.shape, generator=seeded(5))
     image = canvas.content.lerp(noise, 0.3)
     about = backbone, canvas, height, width, settings
     loss, gradient = with_gradient(differentiated(reference.objective(*about)), image)
@@ -266,7 +267,7 @@ def test_the_smoothness_is_the_same_in_bands(
     monkeypatch: pytest.MonkeyPatch, band_rows: int, height: int, width: int
 ) -> None:
     monkeypatch.setattr(module, "_BAND_ROWS", band_rows)
-    image = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
+    image = torch.rand(1, 3, height, width, generator=seeded(0))
     found = torch.zeros_like(image)
 
     loss = module._add_roughness(image, found, 2.0)

@@ -10,7 +10,7 @@ help:
 	@echo "make install   install into .venv"
 	@echo "make run       install, then run the site (HOST, PORT: where it listens)"
 	@echo "make test      install the development tools, then run every check"
-	@echo "make test-processors   the engine's tests as on other processors; takes half an hour"
+	@echo "make test-processors   the engine's tests as on other processors (half an hour)"
 	@echo "make lint      ruff, mypy and import-linter only"
 	@echo "make clean     remove what was installed and cached; instance/ stays"
 

@@ -7,8 +7,8 @@ of them, and for other numbers than its own: each run draws from seeds of its ow
 part of `make test`.
 
 A run of all tests takes about three minutes of processor time, most of it in test_strength (four
-paintings), test_objective (margins of tiles, at 528 x 544 px), test_memory, and whatever paints with
-vgg19. Tests that do not compute are few and quick, so none is left out.
+paintings), test_objective (margins of tiles, at 528 x 544 px) and whatever paints with vgg19. Tests
+that hardly compute (downloads, reports) are run with the others: little would be saved.
 """
 
 import argparse

@@ -254,7 +254,7 @@ def limited(tmp_path: Path, content: Image.Image, style: Image.Image) -> Callabl
 
 
 def test_a_process_at_its_limit_goes_down_the_ladder(limited: Callable[[float], str]) -> None:
-    # Between 0.4 and 0.85 of it tiles were taken, in single and in half precision: this is amid.
+    # Tiles were taken from 0.4 to 0.87 of it in single precision, at 0.7 and 0.85 in half.
     out = limited(0.65)
 
     tile_px, evaluations, *image = out.split()

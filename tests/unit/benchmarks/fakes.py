@@ -9,11 +9,12 @@ from PIL import Image
 
 from benchmarks.common.pairs import Identity, Order
 from benchmarks.qualitylib.engines import Ours
+from tests.seeds import shifted
 
 
 def picture(height: int, width: int, seed: int) -> Image.Image:
     """Soft colored waves: something to see for every layer."""
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(shifted(seed))
     y, x = np.mgrid[0:height, 0:width]
     values = np.zeros((height, width, 3))
     for _ in range(12):

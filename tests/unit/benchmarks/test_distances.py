@@ -11,6 +11,7 @@ from benchmarks.qualitylib.distances import (
     content_distance,
     style_distance,
 )
+from tests.seeds import seeded
 from tests.unit.benchmarks.fakes import picture
 from transfer.backbones.vgg import VggBackbone
 from transfer.errors import ShapeError
@@ -19,7 +20,7 @@ from transfer.statistics import statistics
 
 @pytest.fixture
 def generator() -> torch.Generator:
-    return torch.Generator().manual_seed(0)
+    return seeded(0)
 
 
 def features(generator: torch.Generator, channels: int = 4) -> Tensor:

@@ -3,6 +3,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.speedlib.flops import evaluation_flops
+from tests.seeds import seeded
 from transfer.backbones import compact
 from transfer.backbones.vgg import VggBackbone
 from transfer.settings import LAYERS
@@ -17,7 +18,7 @@ def network(request: pytest.FixtureRequest, backbone: VggBackbone) -> VggBackbon
 def test_counted_as_torch_counts_convolutions(
     network: VggBackbone, height: int, width: int
 ) -> None:
-    image = torch.rand(1, 3, height, width, requires_grad=True)
+    image = torch.rand(1, 3, height, width, requires_grad=True, generator=seeded(0))
     counter = FlopCounterMode(display=False)
     with counter:
         # The deepest layer: all others lie on the way to it.

@@ -3,12 +3,13 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.seeds import seeded, shifted
 from transfer.engine import Painter
 
 
 def picture(height: int, width: int, seed: int) -> Image.Image:
     """Soft colored shapes: something to see at every scale, and the same each time."""
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(shifted(seed))
     y, x = np.mgrid[0:height, 0:width]
     values = np.zeros((height, width, 3))
     for _ in range(12):
@@ -38,4 +39,4 @@ def painter() -> Painter:
 
 @pytest.fixture
 def generator() -> torch.Generator:
-    return torch.Generator().manual_seed(0)
+    return seeded(0)

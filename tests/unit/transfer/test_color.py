@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from skimage.color import rgb2yiq
 from torch import Tensor
 
+from tests.seeds import seeded, shifted
 from transfer.color import (
     apply_map,
     color_map,
@@ -22,7 +23,7 @@ from transfer.settings import ColorMap
 
 def colors(seed: int, height: int = 24, width: int = 31) -> Tensor:
     """Correlated colors well inside [0, 1], float64."""
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(shifted(seed))
     turn = np.linalg.qr(generator.normal(size=(3, 3))).Q
     spread = np.diag(generator.uniform(0.03, 0.1, 3))
     pixels = generator.normal(size=(height * width, 3)) @ spread @ turn
@@ -160,7 +161,7 @@ def test_recoloring_to_its_own_palette_changes_nothing() -> None:
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_one_color_gray_and_tiny_are_safe_both_ways(kind: ColorMap, value: float) -> None:
     flat = torch.full((1, 3, 8, 8), value)
-    gray = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(1)).expand(1, 3, 8, 8)
+    gray = torch.rand(1, 1, 8, 8, generator=seeded(1)).expand(1, 3, 8, 8)
     tiny = torch.tensor([value, 0.2, 0.4]).reshape(1, 3, 1, 1)
     image = colors(1).clamp(0, 1).float()
     for one in (flat, gray, tiny, image):
@@ -200,7 +201,7 @@ def test_luminance_agrees_with_scikit_image() -> None:
 
 def test_matched_luminance_with_weights_agrees_with_numpy() -> None:
     light, reference = luminance(colors(1)), luminance(colors(2))
-    weights = torch.rand(1, 1, 24, 31, generator=torch.Generator().manual_seed(0))
+    weights = torch.rand(1, 1, 24, 31, generator=seeded(0))
 
     matched = match_luminance(light, reference, light_weights=weights, reference_weights=weights)
 
@@ -240,7 +241,7 @@ def test_new_luminance_is_exact_and_keeps_hues(seed: int) -> None:
 
 
 def test_its_own_luminance_gives_the_image_back() -> None:
-    image = torch.rand(1, 3, 9, 9, generator=torch.Generator().manual_seed(0))
+    image = torch.rand(1, 3, 9, 9, generator=seeded(0))
 
     assert torch.allclose(with_luminance(image, luminance(image)), image, atol=1e-5)
 

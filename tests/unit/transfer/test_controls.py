@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.seeds import shifted
 from transfer import (
     Backbone,
     ColorMap,
@@ -38,7 +39,7 @@ def checks(size_px: int) -> Image.Image:
 
 def blots() -> Image.Image:
     """Red on yellow, about 8 px wide, in no order, 160 px."""
-    noise = np.random.default_rng(0).uniform(0, 255, (20, 20)).astype(np.uint8)
+    noise = np.random.default_rng(shifted(0)).uniform(0, 255, (20, 20)).astype(np.uint8)
     is_red = np.asarray(Image.fromarray(noise).resize((160, 160), Image.Resampling.BICUBIC)) > 127
     colors = np.where(is_red[:, :, None], (200, 40, 30), (240, 210, 60))
     return Image.fromarray(colors.astype(np.uint8))
@@ -157,12 +158,19 @@ def half_mask(side: str, size: tuple[int, int] = (80, 60)) -> Image.Image:
 def test_a_mask_confines_the_style(
     painter: Painter, content: Image.Image, rendition: Rendition
 ) -> None:
-    painting = painted(painter, content, [stripes()], [half_mask("left")], renditions=(rendition,))
+    left, whole = (
+        np.asarray(
+            painted(painter, content, [stripes()], masks, renditions=(rendition,)).renditions[
+                rendition
+            ]
+        ).astype(float)
+        for masks in ([half_mask("left")], [None])
+    )
 
-    pixels = np.asarray(painting.renditions[rendition]).astype(float)
     photo = photo_pixels(content)
-    assert np.array_equal(pixels[:, 46:], photo[:, 46:])
-    assert apart(pixels[:, :34], photo[:, :34]) > 10
+    assert np.array_equal(left[:, 46:], photo[:, 46:])
+    # Within it, the photo changes about as much as without a mask: seen 0.95 to 1.4 times.
+    assert apart(left[:, :34], photo[:, :34]) > 0.5 * apart(whole[:, :34], photo[:, :34]) > 0
 
 
 def test_gray_is_how_strongly(painter: Painter, content: Image.Image) -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from tests.seeds import seeded
 from tests.unit.transfer.conftest import picture
 from transfer.backbones.vgg import CONVOLUTIONS, VggBackbone
 from transfer.leastsquares import (
@@ -41,15 +42,16 @@ def test_fit_finds_a_layer_that_exists(generator: torch.Generator) -> None:
     assert error < 1e-8
 
 
-def test_further_passes_only_help(generator: torch.Generator) -> None:
+def test_further_passes_help(generator: torch.Generator) -> None:
     """What lies below zero does not matter, so giving it up leaves more room for the rest."""
     inputs = torch.randn(2000, 6, generator=generator)
     targets = (inputs[:, :1] * inputs[:, 1:2] - 0.3).double()
 
     errors = [fit(inputs, targets, passes, ridge=1e-9)[2] for passes in (1, 3, 9)]
 
-    assert errors == sorted(errors, reverse=True)
-    assert errors[2] < errors[0]
+    # Seen over 16 draws: three passes leave 0.85 to 0.9 of the error, six more 0.977 to 1.002.
+    assert errors[1] < 0.95 * errors[0]
+    assert errors[2] < 1.01 * errors[1]
 
 
 def test_the_whole_recipe_gives_a_network_and_repeats_itself(tmp_path: Path) -> None:
@@ -59,8 +61,8 @@ def test_the_whole_recipe_gives_a_network_and_repeats_itself(tmp_path: Path) -> 
     errors: dict[str, float] = {}
 
     with torch.no_grad():
-        student = fitted(paths, SMALL, torch.Generator().manual_seed(0), errors.__setitem__)
-        again = fitted(paths, SMALL, torch.Generator().manual_seed(0), lambda *_: None)
+        student = fitted(paths, SMALL, seeded(0), errors.__setitem__)
+        again = fitted(paths, SMALL, seeded(0), lambda *_: None)
 
     for layer, both in student.weights.items():
         for tensor, repeated in zip(both, again.weights[layer], strict=True):
@@ -69,7 +71,8 @@ def test_the_whole_recipe_gives_a_network_and_repeats_itself(tmp_path: Path) -> 
     assert list(errors) == [name.replace("conv", "relu") for row in CONVOLUTIONS for name in row]
     assert errors["relu1_1"] < 1e-4
     network = VggBackbone("small", student.weights, torch.device("cpu"))
-    assert network.features(torch.rand(1, 3, 32, 32), ["relu5_1"])["relu5_1"].isfinite().all()
+    image = torch.rand(1, 3, 32, 32, generator=seeded(1))
+    assert network.features(image, ["relu5_1"])["relu5_1"].isfinite().all()
 
 
 def test_patches_are_what_a_convolution_sees(generator: torch.Generator) -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.seeds import seeded
 from tests.unit.transfer.conftest import picture
 from transfer.backbones.vgg import STYLE_LAYERS
 from transfer.engine import Painter
@@ -28,9 +29,7 @@ def test_pictures_are_read_exactly_and_small_ones_left_out(tmp_path: Path) -> No
 
 
 def test_crops_are_images_and_repeat_themselves(pictures: list[Tensor]) -> None:
-    crops, again, others = (
-        photo_crops(pictures, 32, 12, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)
-    )
+    crops, again, others = (photo_crops(pictures, 32, 12, seeded(seed)) for seed in (0, 0, 1))
 
     assert crops.shape == (12, 3, 32, 32)
     assert 0.0 <= float(crops.min()) < 0.2

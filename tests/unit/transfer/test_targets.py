@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from tests.seeds import seeded
 from transfer.engine import Painter
 from transfer.images import to_tensor
 from transfer.regions import Region
@@ -43,7 +44,7 @@ def test_weights_are_what_they_are_called(
     painter: Painter, photo: Tensor, style: Image.Image
 ) -> None:
     canvas = scene(photo, everywhere(style))
-    image = torch.rand(1, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0))
+    image = torch.rand(1, 3, HEIGHT, WIDTH, generator=seeded(0))
 
     def at(content: float, smoothness: float) -> float:
         expert = Expert(content_weight=content, smoothness_weight=smoothness)
@@ -106,7 +107,7 @@ def test_pooling_changes_what_is_seen_below_the_first_stage(
 
 def test_a_style_seen_in_a_bigger_brush_is_its_own_enlargement(painter: Painter) -> None:
     """The statistics of an image of large strokes are nearer to the style at brush size 2."""
-    tiles = torch.rand(1, 3, 24, 32, generator=torch.Generator().manual_seed(1))
+    tiles = torch.rand(1, 3, 24, 32, generator=seeded(1))
     small = torch.nn.functional.interpolate(tiles, scale_factor=2)  # strokes of 2 px
     large = torch.nn.functional.interpolate(tiles[..., :12, :16], scale_factor=4)  # of 4 px
     doubled = torch.nn.functional.interpolate(small, scale_factor=2)
@@ -148,7 +149,7 @@ def test_a_region_draws_only_its_own_pixels(
 
 def test_inside_its_region_a_style_draws_as_strongly_as_everywhere(painter: Painter) -> None:
     """Both halves of the image are alike, so that only the share of the area could differ."""
-    generator = torch.Generator().manual_seed(2)
+    generator = seeded(2)
     half = torch.rand(1, 3, HEIGHT, WIDTH // 2, generator=generator)
     image = torch.cat([half, half], dim=3)
     style = torch.rand(1, 3, HEIGHT, WIDTH, generator=generator).square()

@@ -1,0 +1,20 @@
+"""Seeds of what the tests draw at random: the same in every run, and others on request.
+
+`PIC2PAINT_TEST_SEED=N` shifts them all: a test should hold for any numbers.
+"""
+
+import os
+
+import torch
+
+_SHIFT = 1_000_003 * int(os.environ.get("PIC2PAINT_TEST_SEED", "0"))
+
+
+def shifted(seed: int) -> int:
+    """Return the seed to use where a test names this one."""
+    return seed + _SHIFT
+
+
+def seeded(seed: int) -> torch.Generator:
+    """Return a generator for torch that no other test draws from."""
+    return torch.Generator().manual_seed(shifted(seed))

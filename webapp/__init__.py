@@ -1,7 +1,9 @@
 """The site. The web processes never import torch: painting is the worker's."""
 
+import hashlib
 import os
 from datetime import timedelta
+from functools import cache
 
 from flask import Flask, request
 from flask.cli import NoAppException
@@ -28,6 +30,8 @@ from webapp.extensions import configure_sqlite, csrf, db, limiter, migrate
 from webapp.selection import MAX_STYLES
 from webapp.storage import Storage
 
+STATIC_DIR = PROJECT_ROOT / "static"
+
 
 def create_app(config: Config | None = None) -> Flask:
     """Build the application.
@@ -46,7 +50,8 @@ def create_app(config: Config | None = None) -> Flask:
     app = Flask(
         __name__,
         template_folder=str(PROJECT_ROOT / "templates"),
-        static_folder=str(PROJECT_ROOT / "static"),
+        static_folder=str(STATIC_DIR),
+        static_url_path=f"/static/{_static_version()}",
         instance_path=str(config.instance_dir),
     )
     app.config.from_mapping(
@@ -95,6 +100,19 @@ def create_app(config: Config | None = None) -> Flask:
     with app.app_context():
         configure_sqlite(db.engine)
     return app
+
+
+@cache
+def _static_version() -> str:
+    """Return a hash of the static files, which is a part of their addresses.
+
+    Script modules import each other by relative addresses, and browsers keep each file for a
+    while: so a page never mixes the modules of two versions of the site.
+    """
+    files = hashlib.sha256()
+    for path in sorted(path for path in STATIC_DIR.rglob("*") if path.is_file()):
+        files.update(path.read_bytes())
+    return files.hexdigest()[:8]
 
 
 def _allow_uploads() -> None:

@@ -111,7 +111,7 @@ def paint(page: Page, at_work: Path | None) -> Seconds:
     def passed() -> float:
         return round(time.monotonic() - clicked, 1)
 
-    expect(page.locator("img.soft")).to_be_visible(timeout=timeout_ms)
+    expect(page.locator('[data-role="preview"]:not(.pale)')).to_be_visible(timeout=timeout_ms)
     seconds["first preview"] = passed()
     if at_work is not None:
         progress = page.locator("progress")
@@ -121,7 +121,7 @@ def paint(page: Page, at_work: Path | None) -> Seconds:
             f"a progress of {SHOWN_AT}",
         )
         take(page, at_work)
-    expect(page.locator(".panel-styled img")).to_be_visible(timeout=timeout_ms)
+    expect(page.locator(".panel img").first).to_be_visible(timeout=timeout_ms)
     seconds["styled"] = passed()
     expect(page.get_by_role("heading", level=1)).to_have_text(
         re.compile("in the style of"), timeout=timeout_ms

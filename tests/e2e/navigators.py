@@ -160,7 +160,7 @@ class PaintingPage:
     @property
     def preview(self) -> Locator:
         """The painting while it grows."""
-        return self.page.locator("img.soft")
+        return self.page.locator('[data-role="preview"]:not(.pale)')
 
     @property
     def percent(self) -> int:

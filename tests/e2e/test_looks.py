@@ -199,7 +199,7 @@ def test_keys(world: World, open_page: OpenPage) -> None:
     second = studio.shelf("content").get_by_role("radio").nth(1)
     expect(second).to_be_checked()
     expect(second).to_be_focused()
-    title = second.get_attribute("data-title")
+    title = second.locator("xpath=..").locator("img").get_attribute("alt")
     expect(studio.on_easel("content")).to_have_attribute("alt", str(title))
     styles = studio.shelf("styles").get_by_role("checkbox")
     styles.first.focus()

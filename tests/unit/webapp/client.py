@@ -33,6 +33,10 @@ class Page:
         self._check_images()
         self._check_forms()
         self._check_that_nothing_is_inline()
+        # What is in a template is not on the page before a script copies it.
+        for parent in list(self.root.iter()):
+            for template in parent.findall("template"):
+                parent.remove(template)
 
     @property
     def h1(self) -> str:

@@ -71,7 +71,7 @@ def founded(tmp_path_factory: pytest.TempPathFactory) -> Founded:
 def invite(owner: Browser, note: str = "") -> str:
     """The path of a fresh invitation link."""
     assert owner.post("/people/invitations", {"note": note}).status_code == 302
-    field = next(e for e in owner.page("/people/").all("input") if e.get("class") == "copyable")
+    field = next(e for e in owner.page("/people/").all("input") if "readonly" in e.attrib)
     return field.get("value", "").removeprefix("http://localhost")
 
 

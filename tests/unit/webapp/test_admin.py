@@ -11,7 +11,7 @@ from webapp.models import Invitation, now
 
 
 def links(page: Page) -> list[str]:
-    return [field.get("value", "") for field in page.all("input", class_="copyable")]
+    return [field.get("value", "") for field in page.all("input", readonly="")]
 
 
 def withdrawals(page: Page) -> list[str]:

@@ -91,6 +91,8 @@ def test_page_of_a_painting_that_is_being_stopped(ada: Browser) -> None:
     page = ada.page(f"/paintings/{painting}")
 
     assert "Stopping" in page.text
+    # No time left is told of what stops in a moment: neither now nor by the script.
+    assert not page.all("p", **{"data-role": "line"})
     assert buttons(page, painting) == set()
 
 

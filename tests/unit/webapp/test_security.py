@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -18,6 +19,11 @@ def cookies(browser: Browser) -> dict[str, str]:
     ]
     headers = [h for answer in answers for h in answer.headers.getlist("Set-Cookie")]
     return {header.partition("=")[0]: header for header in headers}
+
+
+def style_sheet(browser: Browser) -> str:
+    """The style sheet's address, which has a part that changes with the static files."""
+    return browser.page("/nothing", 404).first("link", rel="stylesheet").get("href", "")
 
 
 def policy(header: str) -> dict[str, list[str]]:
@@ -43,7 +49,7 @@ def addresses(ada: Browser) -> list[str]:
         "/log-out",
         "/nothing",
         "/static/nothing.css",
-        "/static/site.css",
+        style_sheet(ada),
     ]
 
 
@@ -87,17 +93,32 @@ def test_pages_are_kept_by_nobody(ada: Browser, addresses: list[str]) -> None:
             if response.mimetype in {"text/html", "application/json"}:
                 assert kept == "no-store", path
             # Nothing private may stay in a cache that others use.
-            assert "public" not in kept or path == "/static/site.css", path
+            assert "public" not in kept or path == style_sheet(ada), path
 
 
 def test_static_files_may_be_kept_for_a_while(ada: Browser) -> None:
-    with ada.get("/static/site.css") as response:
+    with ada.get(style_sheet(ada)) as response:
         assert response.mimetype == "text/css"
         assert "max-age=3600" in response.headers["Cache-Control"]
 
 
 def test_error_of_the_static_folder_is_not_kept(ada: Browser) -> None:
-    assert ada.get("/static/nothing.css").headers["Cache-Control"] == "no-store"
+    missing = style_sheet(ada).replace("site.css", "nothing.css")
+    assert ada.get(missing).headers["Cache-Control"] == "no-store"
+
+
+def test_scripts_belong_to_one_version(ada: Browser) -> None:
+    script = ada.page("/studio").first("script").get("src", "")
+    folder = script.removesuffix("studio.js")
+
+    # What is imported is found beside it, below the address of this version.
+    assert folder == style_sheet(ada).replace("site.css", "js/") != "/static/js/"
+    with ada.get(script) as response:
+        imported = re.findall(r' from "\./([a-z]+\.js)";', response.text)
+    assert imported
+    for name in imported:
+        with ada.get(folder + name) as response:
+            assert response.mimetype == "text/javascript"
 
 
 def test_cookies_are_out_of_reach(make_app: MakeApp) -> None:

@@ -1,0 +1,34 @@
+// Asks the server how long a painting of the chosen settings takes, once the controls rest.
+
+import { byRole, chosen, form, imageOf, sizeOf } from "./form.js";
+
+const REST_MS = 300;
+// Of the pictures, the server is told only the photo's size and the number of styles.
+const NOT_ASKED = /^(csrf_token|form_token|content|content_file|styles|style_files|share:.*)$/;
+const USUAL_SIZE = [3, 2];
+
+let timer = 0;
+
+export function askForecast() {
+  clearTimeout(timer);
+  timer = setTimeout(showForecast, REST_MS);
+}
+
+async function showForecast() {
+  try {
+    const answer = await fetch(`${form.dataset.forecast}?${question()}`, {
+      headers: { Accept: "application/json" },
+    });
+    if (answer.ok) byRole("forecast").textContent = (await answer.json()).text;
+  } catch {
+    // Without an answer the last forecast stays.
+  }
+}
+
+function question() {
+  const settings = [...new FormData(form)].filter(([name]) => !NOT_ASKED.test(name));
+  const [content] = chosen("content");
+  const [width, height] = content ? sizeOf(imageOf(content)) : USUAL_SIZE;
+  const styles = Math.max(1, chosen("styles").length);
+  return new URLSearchParams([...settings, ["width", width], ["height", height], ["styles", styles]]);
+}

@@ -47,7 +47,7 @@ def memory_bytes(text: str) -> int:
     return int(float(found[1]) * base ** " kmgt".index(found[2] or " "))
 
 
-def _values(kind: type, options: argparse.Namespace) -> dict[str, Any]:
+def _values(kind: Any, options: argparse.Namespace) -> dict[str, Any]:
     words = {
         field: getattr(options, setting.name.replace(" ", "_"))
         for field, setting in settings_in(kind).items()

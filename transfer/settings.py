@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from functools import cache
 from typing import Annotated, Any
 
 from transfer.errors import InvalidSetting
@@ -115,24 +116,39 @@ class Setting:
     metavar: str | None = None
     read: Callable[[Any], Any] = lambda written: written
     """Makes the field's value of what the option or a column of a table says."""
+    readable: str = ""
+    """What `read` can read."""
     write: Callable[[Any], Any] = lambda value: value
     """Makes what the option says of the field's value."""
 
 
-def settings_in(kind: type[Any]) -> dict[str, Setting]:
+@cache
+def settings_in(kind: Any) -> Mapping[str, Setting]:
     """Return the annotations of the fields of `Settings` or `Expert` that have one."""
     annotations = {each.name: getattr(each.type, "__metadata__", ()) for each in fields(kind)}
     return {name: found[0] for name, found in annotations.items() if found}
 
 
-def read(kind: type[Any], written: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of fields by what options or columns say of them."""
-    return {name: settings_in(kind)[name].read(said) for name, said in written.items()}
+def read(kind: Any, written: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of fields by what options or columns say of them.
+
+    Raises:
+        InvalidSetting: if one of them cannot be read.
+    """
+    values, settings = {}, settings_in(kind)
+    for name, said in written.items():
+        setting = settings[name]
+        try:
+            values[name] = setting.read(said)
+        except ValueError:
+            raise InvalidSetting(setting.name, setting.readable, said) from None
+    return values
 
 
 def _check(settings: object) -> None:
-    for name, setting in settings_in(type(settings)).items():
-        value, default = getattr(settings, name), getattr(type(settings), name)
+    kind: Any = type(settings)
+    for name, setting in settings_in(kind).items():
+        value, default = getattr(settings, name), getattr(kind, name)
         wanted = None if value is default is None else setting.wanted(value)
         if wanted is not None:
             raise InvalidSetting(setting.name, wanted, value)
@@ -160,14 +176,13 @@ def _weight(name: str, help: str) -> Setting:
 
 def _choice(name: str, kind: type[StrEnum], help: str = "") -> Setting:
     names = [one.value for one in kind]
-    return Setting(
-        name,
-        f"{help}(%(default)s)",
-        lambda value: None if isinstance(value, kind) else f"one of {', '.join(names)}",
-        choices=names,
-        read=kind,
-        write=str,
-    )
+    known = f"one of {', '.join(names)}"
+
+    def wanted(value: object) -> str | None:
+        return None if isinstance(value, kind) else known
+
+    help += "(%(default)s)"
+    return Setting(name, help, wanted, choices=names, read=kind, readable=known, write=str)
 
 
 def _wanted_seed(seed: object) -> str | None:
@@ -183,24 +198,13 @@ def _wanted_renditions(renditions: Any) -> str | None:
 
 def _read_renditions(names: str | Sequence[str]) -> tuple[Rendition, ...]:
     split = names.split(",") if isinstance(names, str) else names
-    try:
-        return tuple(Rendition(name.strip()) for name in split)
-    except ValueError:
-        wanted = f"one or more of {', '.join(Rendition)}, with commas between"
-        raise InvalidSetting("colors", wanted, names) from None
+    return tuple(Rendition(name.strip()) for name in split)
 
 
 def _wanted_weights(weights: Any) -> str | None:
     is_tuple = isinstance(weights, tuple) and all(_is_weight(one) for one in weights)
     is_fine = is_tuple and (not weights or any(weights))
     return None if is_fine else f"numbers from 0 to {WEIGHT_MAX:g}, not all of them 0"
-
-
-def _read_weights(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(weight) for weight in text.split(",")) if text else ()
-    except ValueError:
-        raise InvalidSetting("style weights", "numbers with commas between", text) from None
 
 
 def _wanted_layers(layers: tuple[tuple[str, float], ...]) -> str | None:
@@ -217,11 +221,7 @@ def _wanted_layers(layers: tuple[tuple[str, float], ...]) -> str | None:
 
 def _read_layers(text: str) -> tuple[tuple[str, float], ...]:
     pairs = [part.partition("=") for part in text.split(",")]
-    try:
-        return tuple((layer.strip(), float(weight or 1.0)) for layer, _, weight in pairs)
-    except ValueError:
-        wanted = "layers with commas between, each alone or as layer=weight"
-        raise InvalidSetting("style layers", wanted, text) from None
+    return tuple((layer.strip(), float(weight or 1.0)) for layer, _, weight in pairs)
 
 
 def _is_weight(value: object) -> bool:
@@ -256,6 +256,7 @@ class Expert:
             _wanted_layers,
             metavar="LAYER[=W],...",
             read=_read_layers,
+            readable="layers with commas between, each alone or as layer=weight",
             write=lambda layers: ",".join(
                 f"{name}={weight}".removesuffix("=1.0") for name, weight in layers
             ),
@@ -307,6 +308,7 @@ class Settings:
             f"one or more of {', '.join(Rendition)}, commas between (%(default)s)",
             _wanted_renditions,
             read=_read_renditions,
+            readable=f"one or more of {', '.join(Rendition)}, with commas between",
             write=",".join,
         ),
     ] = (Rendition.STYLED,)
@@ -321,7 +323,8 @@ class Settings:
             "one per style, only their ratios count (all alike)",
             _wanted_weights,
             metavar="W,W...",
-            read=_read_weights,
+            read=lambda text: tuple(map(float, text.split(","))) if text else (),
+            readable="numbers with commas between",
             write=lambda weights: ",".join(map(str, weights)),
         ),
     ] = ()

@@ -17,7 +17,7 @@ from webapp import forecast, limits, orders, queue, schedule, watch
 from webapp.access import find_painting, get_painting, login_required
 from webapp.limits import LimitReached
 from webapp.models import Painting, RenditionFile, State, new_public_id
-from webapp.order_form import SIZES_PX
+from webapp.order_form import SIZES_PX, setting_facts
 
 bp = Blueprint("painting", __name__, url_prefix="/paintings/<public_id>")
 
@@ -298,6 +298,7 @@ def register_template_names(context: dict[str, object]) -> None:
         rendition_label=rendition_label,
         rendition_note=rendition_note,
         rendition_url=rendition_url,
+        setting_facts=setting_facts,
         shown_renditions=shown_renditions,
         style_share=style_share,
         ways_on=ways_on,

@@ -109,7 +109,8 @@ class StudioForm(FlaskForm):
     """How to paint; the pictures are read apart, because they may be files or choices.
 
     The controls are named as the fields of `Settings` and stand on the page in this order;
-    ``StudioForm(obj=settings)`` shows these settings.
+    ``StudioForm(obj=settings)`` shows these settings. A new one needs its field of `Settings`,
+    its control here, and its column of `Painting` with a migration.
     """
 
     form_token = HiddenField()

@@ -12,6 +12,7 @@ from flask.cli import with_appcontext
 
 from webapp import health, schedule
 from webapp.backup import BackupFailed, back_up
+from webapp.extensions import get_config
 from webapp.purge import empty_old
 
 
@@ -34,7 +35,7 @@ def worker() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    limit = current_app.config["PIC2PAINT"].max_memory_bytes
+    limit = get_config().max_memory_bytes
     if limit:
         # Private memory only: what torch merely maps does not count.
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))

@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
-from transfer.settings import Backbone, Effort, Rendition, Settings, Start
+from transfer.settings import Settings, read, settings_in
 from webapp.extensions import Base
 
 TITLE_MAX_CHARS = 120
@@ -240,24 +240,26 @@ class Painting(Base):
     @property
     def settings(self) -> Settings:
         """What the engine is asked for."""
-        return Settings(
-            long_edge_px=self.long_edge_px,
-            strength=self.strength,
-            effort=Effort(self.effort),
-            backbone=Backbone(self.backbone),
-            renditions=tuple(Rendition(name) for name in self.colors),
-            seed=self.seed,
-            style_weights=tuple(link.weight for link in self.style_links),
-            brush_size=self.brush_size,
-            smoothness=self.smoothness,
-            start=Start(self.start),
-            animation=True,
-        )
+        columns = {name: getattr(self, column) for name, column in SETTING_COLUMNS.items()}
+        weights = tuple(link.weight for link in self.style_links)
+        return Settings(**read(Settings, columns), style_weights=weights, animation=True)
+
+    @classmethod
+    def from_settings(cls, settings: Settings, **values: object) -> "Painting":
+        """Return a new painting of these settings; ``values`` are its other columns."""
+        columns = {column: getattr(settings, name) for name, column in SETTING_COLUMNS.items()}
+        return cls(**columns, **values)
 
     @property
     def cover(self) -> "RenditionFile | None":
         """The rendition that stands for the painting on the wall."""
         return self.renditions[0] if self.renditions else None
+
+
+SETTING_COLUMNS = {"renditions": "colors"} | {
+    name: name for name in settings_in(Settings) if name in Painting.__table__.columns
+}
+"""Columns that hold settings, by the field of `Settings`."""
 
 
 class PaintingStyle(Base):

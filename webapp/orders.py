@@ -1,21 +1,17 @@
 """What an owner may do to a painting after ordering it, whatever the worker does meanwhile."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import select, update
 
+from transfer.settings import Settings
 from webapp import leftovers
 from webapp.attempts import changed_one
 from webapp.extensions import writing
 from webapp.models import Painting, PaintingStyle, Picture, State, now
 
 _FINAL = [state for state in State if state.is_final]
-_COPIED = (
-    *("content_id", "long_edge_px", "strength", "effort", "backbone", "colors"),
-    *("seed", "brush_size", "smoothness", "start", "proof_id", "proof_px"),
-)
-"""What makes a painting the same painting."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,11 @@ def retry(painting: Painting) -> bool:
 
 
 def place(
-    owner_id: int, token: str, styles: Sequence[tuple[int, float]], **values: object
+    owner_id: int,
+    token: str,
+    styles: Sequence[tuple[int, float]],
+    settings: Settings,
+    **values: object,
 ) -> Order:
     """Order a painting, once for each token of this owner.
 
@@ -73,6 +73,7 @@ def place(
         owner_id: whose it will be.
         token: of the form or button that was sent.
         styles: id and weight of each style picture, in order.
+        settings: how to paint; the styles' weights count, not those in here.
         values: the other columns of the painting.
     """
     token = f"{owner_id}:{token[:48]}"
@@ -80,7 +81,8 @@ def place(
         painting = database.scalar(select(Painting).where(Painting.form_token == token))
         is_new = painting is None
         if painting is None:
-            painting = Painting(
+            painting = Painting.from_settings(
+                settings,
                 owner_id=owner_id,
                 form_token=token,
                 style_links=[
@@ -98,24 +100,21 @@ def place(
 
 def again(painting: Painting, token: str) -> Order:
     """Order the same once more."""
-    return _copied(painting, token)
+    return _copied(painting, token, painting.settings, painting.proof_id, painting.proof_px)
 
 
 def onward(painting: Painting, long_edge_px: int, token: str) -> Order:
     """Order a painting that goes on from a finished one: larger, or for longer at its size."""
-    return _copied(
-        painting,
-        token,
-        proof_id=painting.public_id,
-        proof_px=painting.long_edge_px,
-        long_edge_px=long_edge_px,
-    )
+    settings = replace(painting.settings, long_edge_px=long_edge_px)
+    return _copied(painting, token, settings, painting.public_id, painting.long_edge_px)
 
 
-def _copied(painting: Painting, token: str, **changes: object) -> Order:
-    values = {name: getattr(painting, name) for name in _COPIED} | changes
+def _copied(
+    painting: Painting, token: str, settings: Settings, proof_id: str | None, proof_px: int | None
+) -> Order:
     styles = [(link.picture_id, link.weight) for link in painting.style_links]
-    return place(painting.owner_id, token, styles, **values)
+    values = {"content_id": painting.content_id, "proof_id": proof_id, "proof_px": proof_px}
+    return place(painting.owner_id, token, styles, settings, **values)
 
 
 def move_to_trash(painting: Painting) -> bool:

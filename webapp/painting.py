@@ -17,10 +17,11 @@ from webapp.access import find_painting, get_painting, login_required
 from webapp.extensions import get_config
 from webapp.limits import LimitReached
 from webapp.models import Painting, RenditionFile, State, new_public_id
-from webapp.order_form import SIZES_PX
+from webapp.order_form import SIZES_PX, setting_facts
 
 bp = Blueprint("painting", __name__, url_prefix="/paintings/<public_id>")
 bp.add_app_template_global(new_public_id, "form_token")
+bp.add_app_template_global(setting_facts)
 
 RENDITION_LABELS = {
     Rendition.STYLED: ("Style's colors", "Painted in the colors of the style picture."),

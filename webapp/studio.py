@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 
 from flask import (
     Blueprint,
-    current_app,
     flash,
     g,
     jsonify,
@@ -18,24 +17,14 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response
 
 from config import Config
-from transfer.settings import Backbone, Effort, Settings
+from transfer.settings import Settings
 from webapp import forecast, limits, orders, queue, samples, workers
 from webapp.access import find_painting, find_picture, login_required
-from webapp.extensions import limiter
+from webapp.extensions import get_config, limiter
 from webapp.library import shelf
 from webapp.limits import LimitReached
 from webapp.models import Picture
-from webapp.order_form import (
-    BRUSH_STEPS,
-    COLOR_CHOICES,
-    EFFORT_LABELS,
-    StudioForm,
-    brush_size,
-    fill,
-    set_sizes,
-    smoothness,
-)
-from webapp.orders import Order
+from webapp.order_form import StudioForm
 from webapp.selection import MAX_STYLES, SHARE, read_content, read_shares, read_styles
 
 bp = Blueprint("studio", __name__, url_prefix="/studio")
@@ -45,14 +34,14 @@ bp = Blueprint("studio", __name__, url_prefix="/studio")
 @login_required
 def index() -> str:
     """The empty studio, or one set up like an earlier painting (``?like=``) or a sample pair."""
-    form = _form()
+    form = StudioForm()
     content, styles = request.args.get("content", ""), request.args.getlist("style")
     shares: dict[str, int] = {}
     earlier = request.args.get("like")
     if earlier:
         painting = find_painting(earlier)
         if painting is not None:
-            fill(form, painting)
+            form = StudioForm(obj=painting.settings)
             content = painting.content.public_id
             shares = {
                 link.picture.public_id: round(SHARE * link.weight) for link in painting.style_links
@@ -66,14 +55,13 @@ def index() -> str:
 def show_forecast() -> Response | tuple[Response, int]:
     """How long a painting of these settings would take, and the wait before it."""
     form = StudioForm(formdata=request.args, meta={"csrf": False})
-    set_sizes(form)
     # Of the picture; only its shape matters.
     width, height = request.args.get("width", 0, int), request.args.get("height", 0, int)
     if not form.validate() or not 0 < min(width, height) <= max(width, height) < 10**6:
         return jsonify(error="These settings cannot be painted."), 422
     # A painting in no style yet is told as one in a single style.
     styles = min(max(request.args.get("styles", 1, int), 1), MAX_STYLES)
-    return jsonify(text=_forecast_text(form, width, height, styles))
+    return jsonify(text=_forecast_text(form.to_settings(), width, height, styles))
 
 
 @bp.post("")
@@ -81,7 +69,7 @@ def show_forecast() -> Response | tuple[Response, int]:
 @limiter.limit("120 per hour")
 def order() -> Response | tuple[str, int]:
     """Place an order: one painting, however often the same form is sent."""
-    form = _form()
+    form = StudioForm()
     chosen = request.form.get("content", ""), request.form.getlist("styles")
     try:
         limits.check_order()
@@ -97,7 +85,14 @@ def order() -> Response | tuple[str, int]:
         is_too_large = 413 in {content.status, styles.status}
         page = _page(form, *chosen, content.errors, styles.errors)
         return page, 413 if is_too_large else 422
-    placed = _place(form, content.kept()[0][0], styles.kept())
+    photo, chosen_styles = content.kept()[0][0], styles.kept()
+    placed = orders.place(
+        g.user.id,
+        form.form_token.data or secrets.token_urlsafe(16),
+        [(style.id, share / SHARE) for style, share in chosen_styles],
+        form.to_settings(),
+        content_id=photo.id,
+    )
     if placed.is_new and not queue.offer_ticket():
         flash("Your painting is saved. It waits until the queue can be reached again.")
     return redirect(url_for("painting.show", public_id=placed.public_id), code=303)
@@ -107,22 +102,14 @@ def order() -> Response | tuple[str, int]:
 @login_required
 def on_too_large(_error: RequestEntityTooLarge) -> tuple[str, int]:
     """The body was cut off at the limit: the page again, with a sentence beside the fields."""
-    limit_mb = current_app.config["PIC2PAINT"].max_upload_bytes / 1e6
+    limit_mb = get_config().max_upload_bytes / 1e6
     sentence = f"Each file may have at most {limit_mb:.0f} MB. Choose smaller pictures."
     # Nothing of the form was read, and asking for it would read on.
     return _page(StudioForm(formdata=None), "", [], [sentence], [], shares={}), 413
 
 
-def _forecast_text(form: StudioForm, width: int, height: int, styles: int) -> str:
+def _forecast_text(settings: Settings, width: int, height: int, styles: int) -> str:
     """This painting's time and the wait before it, apart; and whether it has to be in parts."""
-    settings = Settings(
-        long_edge_px=form.long_edge_px.data,
-        effort=Effort(form.effort.data),
-        backbone=Backbone(form.backbone.data),
-        renditions=COLOR_CHOICES[form.colors.data][1],
-        brush_size=brush_size(form.brush.data),
-        animation=True,
-    )
     painted = forecast.painted_size(height, width, settings.long_edge_px)
     outlook = forecast.outlook_for(g.user.id, settings, *painted, styles)
     painting = f"Painting it takes {forecast.in_words(outlook.painting_s)}"
@@ -136,36 +123,12 @@ def _forecast_text(form: StudioForm, width: int, height: int, styles: int) -> st
 
 
 def _memory_text(peak_bytes: float) -> str:
-    config: Config = current_app.config["PIC2PAINT"]
+    config: Config = get_config()
     if not 0 < config.max_memory_bytes < peak_bytes:
         return ""
     return (
         f" It would need about {peak_bytes / 1e9:.1f} GB of memory, and paintings here may take "
         f"{config.max_memory_bytes / 1e9:.1f} GB: it is painted in small parts, which takes longer."
-    )
-
-
-def _form() -> StudioForm:
-    form = StudioForm()
-    set_sizes(form)
-    return form
-
-
-def _place(form: StudioForm, content: Picture, styles: Sequence[tuple[Picture, int]]) -> Order:
-    return orders.place(
-        g.user.id,
-        form.form_token.data or secrets.token_urlsafe(16),
-        [(style.id, share / SHARE) for style, share in styles],
-        content_id=content.id,
-        long_edge_px=form.long_edge_px.data,
-        strength=(form.strength.data or 0) / 100,
-        effort=form.effort.data,
-        backbone=form.backbone.data,
-        colors=[kind.value for kind in COLOR_CHOICES[form.colors.data][1]],
-        seed=form.seed.data,
-        brush_size=brush_size(form.brush.data),
-        smoothness=smoothness(form.smoothness.data),
-        start=form.start.data,
     )
 
 
@@ -179,7 +142,6 @@ def _page(
     limit: str | None = None,
     shares: Mapping[str, int] | None = None,
 ) -> str:
-    set_sizes(form)
     form.form_token.data = form.form_token.data or secrets.token_urlsafe(16)
     chosen_content = [p for p in [find_picture(content)] if p is not None]
     chosen_styles = [p for p in map(find_picture, styles) if p is not None]
@@ -196,13 +158,13 @@ def _page(
         style_shelf=shelf(is_style=True, selected=chosen_styles),
         samples=samples,
         max_styles=MAX_STYLES,
-        brush_steps=BRUSH_STEPS,
-        effort_notes={effort.value: note for effort, (_, note) in EFFORT_LABELS.items()},
         limit=limit,
         forecast_text=""
         if form.errors
-        else _forecast_text(form, *_shape(chosen_content), max(1, len(chosen_styles))),
-        max_upload_mb=current_app.config["PIC2PAINT"].max_upload_bytes // 1_000_000,
+        else _forecast_text(
+            form.to_settings(), *_shape(chosen_content), max(1, len(chosen_styles))
+        ),
+        max_upload_mb=get_config().max_upload_bytes // 1_000_000,
     )
 
 

@@ -14,8 +14,7 @@ from tests.reliability.rounds import Round
 from tests.reliability.site import LONG_EDGE_PX, PASSWORD, USERS
 from tests.reliability.visitor import Visitor
 from webapp import orders, schedule
-from webapp.extensions import db
-from webapp.models import Painting, State
+from webapp.models import State
 from webapp.purge import remove_now
 from webapp.queue import QUEUE_NAME
 

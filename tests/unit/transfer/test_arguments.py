@@ -3,8 +3,9 @@ from dataclasses import replace
 
 import pytest
 
-from transfer import ColorMap, Expert, InvalidSetting, Pooling, Settings, Start
+from transfer import ColorMap, Expert, InvalidSetting, Pooling, Rendition, Settings, Start
 from transfer.arguments import add_settings, memory_bytes, settings_of
+from transfer.settings import settings_in
 
 
 def parsed(words: str) -> Settings:
@@ -38,6 +39,18 @@ def test_options_become_settings() -> None:
         ),
     )
     assert parsed("") == replace(Settings(), animation=True)
+
+
+def test_defaults_are_written_as_options_are_read() -> None:
+    layers = (("relu1_1", 1.0), ("relu3_1", 0.25))
+    renditions = (Rendition.LUMINANCE, Rendition.STYLED)
+    values = {"style_layers": layers, "renditions": renditions, "style_weights": (2.0, 0.5)}
+    known = settings_in(Settings) | settings_in(Expert)
+
+    written = {name: known[name].write(value) for name, value in values.items()}
+
+    assert written["style_layers"] == "relu1_1,relu3_1=0.25"
+    assert {name: known[name].read(words) for name, words in written.items()} == values
 
 
 @pytest.mark.parametrize(

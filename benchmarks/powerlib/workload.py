@@ -23,7 +23,7 @@ from PIL import Image, ImageDraw
 from werkzeug.test import TestResponse
 
 from config import Config, read_secret_key
-from deploy import start
+from deploy import instance
 from transfer.settings import Rendition
 from webapp import attempts, create_app, leftovers, schedule
 from webapp.attempts import Claim
@@ -75,8 +75,8 @@ class Workload:
 
     def __init__(self, instance_dir: Path, marks: Marks) -> None:
         self._marks = marks
-        start.make_folders(instance_dir)
-        start.make_secret_key(instance_dir)
+        instance.make_folders(instance_dir)
+        instance.make_secret_key(instance_dir)
         marks.note("key", sha256=_sha256(read_secret_key(instance_dir).encode()))
         self._app = create_app(
             Config.from_env(

@@ -6,17 +6,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from config import PROJECT_ROOT, Config, ConfigError, redis_url_file
+from config import PROJECT_ROOT, Config, ConfigError, device_file, redis_url_file
 from deploy import instance, redis_server
 from deploy.address import Address, check_free, read_address, serves
 from deploy.errors import StartError
 from deploy.supervision import Places, Program, Supervisor
-from deploy.upkeep import Upkeep
 
 WEB_PROCESSES = 2
 WEB_THREADS = 4
@@ -24,6 +24,8 @@ WEB_THREADS = 4
 START_TIMEOUT_S = 90
 """For everything to be up; a slow disk takes long to read torch for the first time."""
 WATCH_INTERVAL_S = 2
+PATIENCE_LOOKS = 5
+"""After so many looks in a row at a program that does not run, that is said."""
 
 
 class StopRequested(BaseException):
@@ -82,15 +84,13 @@ def run(environ: Mapping[str, str]) -> NoReturn:
             "PYTHONUNBUFFERED": "1",
         }
         redis_url_file(instance_dir).write_text(redis_url)
+        device_file(instance_dir).unlink(missing_ok=True)
         Config.from_env(environ)  # says now what web and worker would only say in their logs
         migrate(environ, places.log("migrate"))
         supervisor = stack.enter_context(Supervisor(places, programs, environ, lock))
         bring_up(supervisor, places, redis_url, address)
         print(f"Pic2Paint is running at {address.url} (stop with Ctrl-C)", flush=True)
-        upkeep = Upkeep(supervisor, places.log)
-        while True:
-            time.sleep(WATCH_INTERVAL_S)
-            upkeep.look(supervisor.states())
+        watch(supervisor, places, device_file(instance_dir))
 
 
 def web(address: Address, run_dir: Path) -> Program:
@@ -174,6 +174,32 @@ def bring_up(supervisor: Supervisor, places: Places, redis_url: str, address: Ad
         and serves(address)
     ):
         _wait(deadline, f"The site did not come up; see the logs in {places.logs_dir}")
+
+
+def watch(supervisor: Supervisor, places: Places, device: Path) -> NoReturn:
+    """Say which device paints once the worker has written it, and what does not stay up.
+
+    Raises:
+        StartError: if supervisor itself has ended.
+    """
+    said = ""
+    failed_looks: Counter[str] = Counter()
+    while True:
+        time.sleep(WATCH_INTERVAL_S)
+        with contextlib.suppress(FileNotFoundError):
+            if (description := device.read_text()) not in {"", said}:
+                print(description, file=sys.stderr, flush=True)
+                said = description
+        for name, state in supervisor.states().items():
+            is_failing = state in {"STARTING", "BACKOFF", "FATAL"}
+            failed_looks[name] = failed_looks[name] + 1 if is_failing else 0
+            if failed_looks[name] == PATIENCE_LOOKS:
+                print(
+                    f"The {name} process does not stay up; the site goes on without it. "
+                    f"See {places.log(name)}",
+                    file=sys.stderr,
+                    flush=True,
+                )
 
 
 def check_states(supervisor: Supervisor, places: Places, failed: set[str]) -> dict[str, str]:

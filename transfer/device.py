@@ -65,7 +65,7 @@ def find_obstacle(
 def _cuda_error() -> str:
     """The first sentence of what torch says when it is to use CUDA; empty if that works."""
     try:
-        torch.cuda.init()
+        torch.zeros(1, device="cuda")
     # A build without CUDA raises AssertionError, one that finds no GPU RuntimeError.
     except (AssertionError, RuntimeError) as error:
         return re.split(r"[.\n](?:\s|$)", str(error), maxsplit=1)[0]

@@ -124,6 +124,11 @@ def redis_url_file(instance_dir: Path) -> Path:
     return instance_dir / "run" / "redis_url"
 
 
+def device_file(instance_dir: Path) -> Path:
+    """Where the worker says which device paints, for the start command."""
+    return instance_dir / "run" / "device"
+
+
 def _private_redis_url(instance_dir: Path) -> str:
     try:
         return redis_url_file(instance_dir).read_text().strip()

@@ -1,32 +1,22 @@
 """Starts the site: Redis, web and one worker, until Ctrl-C stops them."""
 
 import contextlib
-import fcntl
 import os
-import secrets
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn, TextIO
+from typing import NoReturn
 
-from config import (
-    PROJECT_ROOT,
-    SECRET_KEY_MIN_CHARS,
-    Config,
-    ConfigError,
-    redis_url_file,
-    secret_key_file,
-)
-from deploy import redis_server
+from config import PROJECT_ROOT, Config, ConfigError, device_file, redis_url_file
+from deploy import instance, redis_server
 from deploy.address import Address, check_free, read_address, serves
 from deploy.errors import StartError
 from deploy.supervision import Places, Program, Supervisor
-from deploy.upkeep import Upkeep
 
 WEB_PROCESSES = 2
 WEB_THREADS = 4
@@ -34,8 +24,8 @@ WEB_THREADS = 4
 START_TIMEOUT_S = 90
 """For everything to be up; a slow disk takes long to read torch for the first time."""
 WATCH_INTERVAL_S = 2
-MAX_SOCKET_PATH_BYTES = 90
-"""A unix socket's path ends at 104 bytes (macOS) or 108 (Linux); supervisor adds its process id."""
+PATIENCE_LOOKS = 5
+"""After so many looks in a row at a program that does not run, that is said."""
 
 
 class StopRequested(BaseException):
@@ -65,14 +55,14 @@ def run(environ: Mapping[str, str]) -> NoReturn:
         StopRequested: when a signal asks to stop; everything is stopped by then.
     """
     address = read_address(environ)
-    instance_dir = read_instance_dir(environ)
+    instance_dir = instance.dir_from_env(environ)
     with contextlib.ExitStack() as stack:
-        make_folders(instance_dir)
-        lock = stack.enter_context(locked(instance_dir))
+        instance.make_folders(instance_dir)
+        lock = stack.enter_context(instance.locked(instance_dir))
         if not environ.get("SECRET_KEY"):
-            make_secret_key(instance_dir)
+            instance.make_secret_key(instance_dir)
         check_free(address)
-        sockets_dir = stack.enter_context(short_folder(instance_dir / "run"))
+        sockets_dir = stack.enter_context(instance.short_folder(instance_dir / "run"))
         places = Places(
             project_dir=PROJECT_ROOT,
             logs_dir=instance_dir / "logs",
@@ -94,15 +84,13 @@ def run(environ: Mapping[str, str]) -> NoReturn:
             "PYTHONUNBUFFERED": "1",
         }
         redis_url_file(instance_dir).write_text(redis_url)
+        device_file(instance_dir).unlink(missing_ok=True)
         Config.from_env(environ)  # says now what web and worker would only say in their logs
         migrate(environ, places.log("migrate"))
         supervisor = stack.enter_context(Supervisor(places, programs, environ, lock))
         bring_up(supervisor, places, redis_url, address)
         print(f"Pic2Paint is running at {address.url} (stop with Ctrl-C)", flush=True)
-        upkeep = Upkeep(supervisor, places.log)
-        while True:
-            time.sleep(WATCH_INTERVAL_S)
-            upkeep.look(supervisor.states())
+        watch(supervisor, places, device_file(instance_dir))
 
 
 def web(address: Address, run_dir: Path) -> Program:
@@ -149,103 +137,6 @@ def own_redis(redis_socket: Path, data_dir: Path) -> Program:
     )
 
 
-def read_instance_dir(environ: Mapping[str, str]) -> Path:
-    """The instance folder that the settings name, before what we put into it is there.
-
-    Raises:
-        ConfigError: if a setting is not usable.
-    """
-    still_to_come = {
-        "REDIS_URL": "redis://",
-        "SECRET_KEY": "made below".ljust(SECRET_KEY_MIN_CHARS, "."),
-    }
-    return Config.from_env({**environ, **still_to_come}).instance_dir
-
-
-def make_folders(instance_dir: Path) -> None:
-    """Make the instance folder, private to this user; an existing one keeps its mode.
-
-    Raises:
-        StartError: if that is not possible.
-    """
-    try:
-        for folder in (instance_dir, *(instance_dir / name for name in ("logs", "run", "redis"))):
-            missing = [above for above in (folder, *folder.parents) if not above.exists()]
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for made in (folder, *missing):
-                _sync(made.parent)
-            # Asked by writing: permission bits say nothing about root, full or read-only disks.
-            with tempfile.TemporaryFile(dir=folder) as probe:
-                probe.write(b"?")
-    except OSError as error:
-        raise _unusable(instance_dir, error) from None
-
-
-@contextlib.contextmanager
-def locked(instance_dir: Path) -> Iterator[TextIO]:
-    """Hold the instance folder for this start alone.
-
-    Raises:
-        StartError: if the site already runs on it.
-    """
-    with (instance_dir / "run" / "lock").open("a+") as lock:
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                lock.seek(0)
-                holder = lock.read().strip()
-                # A start that was killed leaves a supervisor behind, which stops by itself.
-                if _is_alive(holder) or time.monotonic() > deadline:
-                    raise StartError(
-                        f"Pic2Paint is already running on {instance_dir} (process {holder})."
-                    ) from None
-                time.sleep(0.2)
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
-        yield lock
-
-
-def make_secret_key(instance_dir: Path) -> None:
-    """Make the key that signs sessions, unless there is one.
-
-    Raises:
-        StartError: if it cannot be written.
-    """
-    path = secret_key_file(instance_dir)
-    if path.exists():
-        return
-    try:
-        # Complete or not there: a half-written key would be refused by every later start.
-        with tempfile.NamedTemporaryFile("w", dir=instance_dir, delete=False) as file:
-            file.write(secrets.token_hex(32))
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).rename(path)
-        _sync(instance_dir)
-    except OSError as error:
-        raise _unusable(instance_dir, error) from None
-
-
-@contextlib.contextmanager
-def short_folder(preferred: Path) -> Iterator[Path]:
-    """A private folder for sockets, whose paths must be short.
-
-    Raises:
-        StartError: if even the system's folder for temporary files has too long a name.
-    """
-    if _fits(preferred):
-        yield preferred
-        return
-    with tempfile.TemporaryDirectory(prefix="pic2paint-") as name:
-        if not _fits(Path(name)):
-            raise StartError(f"The path {name} is too long for a socket; set TMPDIR to a shorter.")
-        yield Path(name)
-
-
 def migrate(environ: Mapping[str, str], log: Path) -> None:
     """Bring the database to this version's shape; a new one is made.
 
@@ -285,6 +176,32 @@ def bring_up(supervisor: Supervisor, places: Places, redis_url: str, address: Ad
         _wait(deadline, f"The site did not come up; see the logs in {places.logs_dir}")
 
 
+def watch(supervisor: Supervisor, places: Places, device: Path) -> NoReturn:
+    """Say which device paints once the worker has written it, and what does not stay up.
+
+    Raises:
+        StartError: if supervisor itself has ended.
+    """
+    said = ""
+    failed_looks: Counter[str] = Counter()
+    while True:
+        time.sleep(WATCH_INTERVAL_S)
+        with contextlib.suppress(FileNotFoundError):
+            if (description := device.read_text()) not in {"", said}:
+                print(description, file=sys.stderr, flush=True)
+                said = description
+        for name, state in supervisor.states().items():
+            is_failing = state in {"STARTING", "BACKOFF", "FATAL"}
+            failed_looks[name] = failed_looks[name] + 1 if is_failing else 0
+            if failed_looks[name] == PATIENCE_LOOKS:
+                print(
+                    f"The {name} process does not stay up; the site goes on without it. "
+                    f"See {places.log(name)}",
+                    file=sys.stderr,
+                    flush=True,
+                )
+
+
 def check_states(supervisor: Supervisor, places: Places, failed: set[str]) -> dict[str, str]:
     """The state of each program.
 
@@ -310,35 +227,6 @@ def _wait(deadline: float, message: str) -> None:
     if time.monotonic() > deadline:
         raise StartError(message)
     time.sleep(0.1)
-
-
-def _is_alive(process_id: str) -> bool:
-    try:
-        os.kill(int(process_id), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _sync(folder: Path) -> None:
-    """Make the entries of a folder survive a power cut."""
-    # A folder that we may write to but not list cannot be opened, nor synced.
-    with contextlib.suppress(PermissionError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _fits(folder: Path) -> bool:
-    return len(os.fsencode(folder / "supervisor.sock")) <= MAX_SOCKET_PATH_BYTES
-
-
-def _unusable(instance_dir: Path, error: OSError) -> StartError:
-    return StartError(f"The instance folder {instance_dir} cannot be used: {error}")
 
 
 def _request_stop(number: int, frame: FrameType | None) -> None:

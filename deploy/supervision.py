@@ -87,8 +87,9 @@ def configuration(places: Places, programs: Sequence[Program]) -> str:
             "priority": program.priority,
             "autostart": str(program.is_autostarted).lower(),
             "autorestart": "true",
-            # Waits 1, 2, ... 5 s between failed starts, then gives up.
-            "startretries": 5,
+            # Waits a second longer after each failed start, and never gives up: whatever is wrong
+            # may be mended meanwhile, and the rest of the site goes on.
+            "startretries": 1_000_000,
             "startsecs": program.up_after_s,
             "stopwaitsecs": program.stop_timeout_s,
             "killasgroup": "true",

@@ -34,7 +34,7 @@ STATIC_DIR = PROJECT_ROOT / "static"
 
 
 def create_app(config: Config | None = None) -> Flask:
-    """Build the application.
+    """Build the application; without its settings, one that only lists its commands to `flask`.
 
     Args:
         config: its settings; read from the environment if not given.
@@ -46,7 +46,11 @@ def create_app(config: Config | None = None) -> Flask:
         try:
             config = Config.from_env(os.environ)
         except ConfigError as error:
-            raise NoAppException(str(error)) from error
+            if not cli.is_looking_for_commands():
+                raise NoAppException(str(error)) from error
+            app = Flask(__name__)
+            cli.init_incomplete(app, str(error))
+            return app
     app = Flask(
         __name__,
         template_folder=str(PROJECT_ROOT / "templates"),

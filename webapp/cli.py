@@ -5,14 +5,19 @@ import os
 import resource
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import click
 from flask import Flask, current_app
-from flask.cli import with_appcontext
+from flask.cli import FlaskGroup, with_appcontext
+from flask_migrate.cli import db as database_commands
+from sqlalchemy import inspect
+from sqlalchemy.exc import OperationalError
 
 from webapp import health, schedule
 from webapp.backup import BackupFailed, back_up
-from webapp.extensions import get_config
+from webapp.extensions import db, get_config
+from webapp.models import Painting
 from webapp.purge import empty_old
 
 
@@ -22,10 +27,44 @@ def init_app(app: Flask) -> None:
         app.cli.add_command(command)
 
 
+def init_incomplete(app: Flask, obstacle: str) -> None:
+    """Add the commands to an application without settings: they can be listed, but only fail."""
+
+    def fail(**_: object) -> NoReturn:
+        raise click.ClickException(obstacle)
+
+    for command in (worker, pause, resume, status, purge, backup, database_commands):
+        app.cli.add_command(
+            click.Command(
+                command.name,
+                callback=fail,
+                params=command.params,
+                help=command.help,
+                context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+            )
+        )
+
+
+def is_looking_for_commands() -> bool:
+    """Return whether `flask` lists or looks up commands now, rather than running one."""
+    context = click.get_current_context(silent=True)
+    return context is not None and isinstance(context.command, FlaskGroup)
+
+
+def _need_tables() -> None:
+    try:
+        has_tables = inspect(db.engine).has_table(Painting.__tablename__)
+    except OperationalError as error:
+        raise click.ClickException(f"The database cannot be used: {error.orig}.") from None
+    if not has_tables:
+        raise click.ClickException("The database has no tables yet; `make run` makes them.")
+
+
 @click.command()
 @with_appcontext
 def worker() -> None:
     """Paint: take tickets until told to stop. One per device."""
+    _need_tables()
     # How long threads spin for each other before they sleep; docs/engine.md has the figures. It
     # is read when torch loads.
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
@@ -46,6 +85,7 @@ def worker() -> None:
 @with_appcontext
 def pause() -> None:
     """Take no new paintings; running ones go on, new orders wait."""
+    _need_tables()
     schedule.set_paused(paused=True)
     click.echo("Paused. `flask --app webapp resume` goes on.")
 
@@ -54,6 +94,7 @@ def pause() -> None:
 @with_appcontext
 def resume() -> None:
     """Take new paintings again."""
+    _need_tables()
     schedule.set_paused(paused=False)
     click.echo("Going on.")
 
@@ -73,6 +114,7 @@ def status() -> None:
 @with_appcontext
 def purge() -> None:
     """Remove paintings that have been in the trash for long."""
+    _need_tables()
     click.echo(f"{empty_old()} paintings removed.")
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 from flask import Flask
@@ -20,6 +21,8 @@ from rq.queue import Queue
 from rq.serializers import JSONSerializer
 from sqlalchemy.exc import OperationalError
 
+from config import device_file
+from transfer.device import describe_device
 from webapp import jobs, watch, workers
 from webapp.extensions import get_config
 from webapp.queue import QueueUnreachable, Ticket, connect, ticket_queue
@@ -44,21 +47,31 @@ def run(app: Flask) -> None:
     RQ's loop ends when Redis is gone at the wrong moment. Beginning a new one here keeps the
     weights in memory, where leaving it to the supervisor would load them again.
     """
-    redis_url = get_config().redis_url
+    config = get_config()
     threading.excepthook = _end_with_thread
     with _watched(app):
         # Watched already: while the weights are read, what the worker before left is freed.
         with app.app_context():
-            jobs.warm_up()
+            _announce(describe_device(jobs.warm_up().device), device_file(config.instance_dir))
         while not jobs.stop_requested.is_set():
             try:
-                WarmWorker(app, connect(redis_url)).work(logging_level="WARNING")
+                WarmWorker(app, connect(config.redis_url)).work(logging_level="WARNING")
             except QueueUnreachable as error:
                 logger.warning("the queue cannot be reached: %s", error)
             except StopRequested:
                 # A signal that came while nobody was listening to the queue.
                 return
             time.sleep(RECONNECT_EVERY_S)
+
+
+def _announce(description: str, file: Path) -> None:
+    """Say in the log, and to the start command, which device paints."""
+    logger.info(description)
+    try:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(description)
+    except OSError as error:
+        logger.warning("the device is not noted in %s: %s", file, error)
 
 
 def _end_with_thread(ended: threading.ExceptHookArgs) -> None:

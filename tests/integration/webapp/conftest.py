@@ -37,6 +37,8 @@ def site(config: Config) -> Iterator[Flask]:
     with app.app_context():
         upgrade()
         yield app
+        db.session.remove()
+        db.engine.dispose()
 
 
 @pytest.fixture

@@ -410,7 +410,9 @@ def test_other_databases_have_tools_of_their_own(
 
 
 def test_a_site_that_never_ran_has_nothing_to_copy(config: Config, tmp_path: Path) -> None:
-    status, told = run(create_app(config), tmp_path / "copy")
+    app = create_app(config)
+    status, told = run(app, tmp_path / "copy")
+    close(app)
     assert status == 1
     assert "has the site ever been started?" in told
     assert not (tmp_path / "copy").exists()

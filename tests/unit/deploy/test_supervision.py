@@ -1,10 +1,25 @@
+import errno
 import shlex
+from itertools import pairwise
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+from supervisor import process
 from supervisor.options import ServerOptions
+from supervisor.states import ProcessStates
 
 from deploy.supervision import Places, Program, configuration
+
+
+class Clock:
+    """Stands where supervisor looks for the time."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def time(self) -> float:
+        return self.seconds
 
 
 def parsed(
@@ -46,3 +61,37 @@ def test_supervisor_reads_back_what_was_meant(
     assert process.stderr_logfile is None
     assert shlex.split(process.command)[-5:] == program.command
     assert not process.autostart
+
+
+def test_a_program_that_fails_for_an_hour_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = Places(
+        project_dir=tmp_path,
+        logs_dir=tmp_path / "logs",
+        run_dir=tmp_path / "run",
+        socket=tmp_path / "run" / "supervisor.sock",
+    )
+    failing = Program(name="worker", command=["worker"], priority=10, is_autostarted=True)
+    options = parsed(places, [failing], monkeypatch)
+    options.make_logger()
+    clock = Clock()
+    starts = []
+
+    def fail(_: object) -> NoReturn:
+        starts.append(clock.seconds)
+        raise OSError(errno.EMFILE, "too many open files")
+
+    worker = options.process_group_configs[0].make_group().processes["worker"]
+    monkeypatch.setattr(process, "time", clock)
+    monkeypatch.setattr(worker.config, "make_dispatchers", fail)
+    for _ in range(3600):
+        worker.transition()
+        clock.seconds += 1
+    options.logger.close()
+
+    assert worker.get_state() == ProcessStates.BACKOFF
+    # The pauses are 1, 2, 3, ... s, whose sum n(n+1)/2 reaches an hour at n = 85; and supervisor
+    # looks once a second.
+    pauses = [later - earlier for earlier, later in pairwise([*starts, clock.seconds])]
+    assert max(pauses) <= 86

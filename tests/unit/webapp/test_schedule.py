@@ -21,6 +21,8 @@ def site(config: Config) -> Iterator[Flask]:
     with app.app_context():
         db.create_all()
         yield app
+        db.session.remove()
+        db.engine.dispose()
 
 
 A, B, C = 1, 2, 3
@@ -155,7 +157,11 @@ def test_two_processes_cannot_claim_the_same_row(config: Config) -> None:
         db.create_all()
         make_painting(make_user("ada"))
         mine = schedule.claim("one")
+        db.session.remove()
+        db.engine.dispose()
     with second.app_context():
         theirs = schedule.claim("two")
+        db.session.remove()
+        db.engine.dispose()
     assert mine is not None
     assert theirs is None

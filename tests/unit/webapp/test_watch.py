@@ -24,6 +24,8 @@ def site(config: Config) -> Iterator[Flask]:
     with app.app_context():
         db.create_all()
         yield app
+        db.session.remove()
+        db.engine.dispose()
 
 
 class Clock:

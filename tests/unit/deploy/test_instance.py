@@ -7,41 +7,13 @@ from pathlib import Path
 import pytest
 
 from config import ConfigError, read_secret_key, secret_key_file
-from deploy import start
-from deploy.address import read_address
+from deploy import instance
 from deploy.errors import StartError
-
-
-def test_address_has_defaults() -> None:
-    address = read_address({})
-
-    assert address.url == "http://127.0.0.1:8000"
-    assert address.bind == "127.0.0.1:8000"
-
-
-@pytest.mark.parametrize(
-    ("host", "bind", "url"),
-    [
-        ("0.0.0.0", "0.0.0.0:80", "http://127.0.0.1:80"),
-        ("::", "[::]:80", "http://[::1]:80"),
-        ("paint.example", "paint.example:80", "http://paint.example:80"),
-    ],
-)
-def test_address_can_be_opened_in_a_browser(host: str, bind: str, url: str) -> None:
-    address = read_address({"HOST": host, "PORT": "80"})
-
-    assert (address.bind, address.url) == (bind, url)
-
-
-@pytest.mark.parametrize("port", ["0", "65536", "-1", "8000.0", "http", "٣", " 80"])
-def test_port_must_be_one(port: str) -> None:
-    with pytest.raises(StartError, match="PORT must be"):
-        read_address({"PORT": port})
 
 
 def test_unusable_setting_is_said_before_anything_is_made(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="PIC2PAINT_TRASH_DAYS"):
-        start.read_instance_dir(
+        instance.dir_from_env(
             {"PIC2PAINT_INSTANCE": str(tmp_path / "new"), "PIC2PAINT_TRASH_DAYS": "many"}
         )
 
@@ -49,7 +21,7 @@ def test_unusable_setting_is_said_before_anything_is_made(tmp_path: Path) -> Non
 
 
 def test_instance_folder_is_private(tmp_path: Path) -> None:
-    start.make_folders(tmp_path / "deep" / "instance")
+    instance.make_folders(tmp_path / "deep" / "instance")
 
     assert stat.S_IMODE((tmp_path / "deep" / "instance").stat().st_mode) == 0o700
 
@@ -57,7 +29,7 @@ def test_instance_folder_is_private(tmp_path: Path) -> None:
 def test_instance_folder_that_exists_keeps_its_mode(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
 
-    start.make_folders(tmp_path)
+    instance.make_folders(tmp_path)
 
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
 
@@ -69,19 +41,19 @@ def test_a_new_instance_survives_a_power_cut(
     monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_ino))
     instance_dir = tmp_path / "deep" / "instance"
 
-    start.make_folders(instance_dir)
+    instance.make_folders(instance_dir)
     assert {tmp_path.stat().st_ino, instance_dir.parent.stat().st_ino} <= set(synced)
 
     synced.clear()
-    start.make_secret_key(instance_dir)
+    instance.make_secret_key(instance_dir)
     key = secret_key_file(instance_dir)
     assert synced == [key.stat().st_ino, instance_dir.stat().st_ino]
 
 
 def test_secret_key_is_private_and_stays(tmp_path: Path) -> None:
-    start.make_secret_key(tmp_path)
+    instance.make_secret_key(tmp_path)
     key = read_secret_key(tmp_path)
-    start.make_secret_key(tmp_path)
+    instance.make_secret_key(tmp_path)
 
     assert len(key) == 64
     assert read_secret_key(tmp_path) == key
@@ -90,20 +62,20 @@ def test_secret_key_is_private_and_stays(tmp_path: Path) -> None:
 
 
 def test_second_start_is_refused_while_the_first_lives(tmp_path: Path) -> None:
-    start.make_folders(tmp_path)
+    instance.make_folders(tmp_path)
     with (
-        start.locked(tmp_path),
+        instance.locked(tmp_path),
         pytest.raises(StartError, match=rf"already running .*process {os.getpid()}"),
-        start.locked(tmp_path),
+        instance.locked(tmp_path),
     ):
         pass
 
-    with start.locked(tmp_path):
+    with instance.locked(tmp_path):
         pass
 
 
 def test_start_waits_for_what_a_killed_one_left(tmp_path: Path) -> None:
-    start.make_folders(tmp_path)
+    instance.make_folders(tmp_path)
     lock = tmp_path / "run" / "lock"
     # Holds the lock for a second, in the name of a process that is gone.
     program = """
@@ -121,18 +93,18 @@ time.sleep(1)
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "locked\n"
-        with start.locked(tmp_path):
+        with instance.locked(tmp_path):
             assert lock.read_text() == f"{os.getpid()}\n"
 
 
 def test_sockets_move_where_their_path_is_short(tmp_path: Path) -> None:
     long = tmp_path / ("long" * 20)
-    with start.short_folder(long) as folder:
+    with instance.short_folder(long) as folder:
         assert folder != long
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert not folder.exists()
 
 
 def test_short_socket_path_is_kept(tmp_path: Path) -> None:
-    with start.short_folder(Path("/srv/instance/run")) as folder:
+    with instance.short_folder(Path("/srv/instance/run")) as folder:
         assert folder == Path("/srv/instance/run")

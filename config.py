@@ -42,7 +42,7 @@ class Config:
     """Paintings on one gallery page."""
     min_free_bytes: int = 500_000_000
     """Room kept on the disk: below this, uploads and paintings are refused."""
-    max_states_bytes: int = 4_000_000_000
+    max_optimizer_state_bytes: int = 4_000_000_000
     """Room for what optimizers knew at the end of paintings, for painting on; 24 MB each at 512 px,
     94 MB at 1024 px. The oldest give way."""
     max_open_paintings: int = 50
@@ -55,7 +55,7 @@ class Config:
     """A worker's private memory; 0: no limit."""
     trash_days: int = 30
     """Paintings in the trash are removed for good after this many days."""
-    threads: int = 0
+    torch_threads: int = 0
     """CPU threads of one worker; 0 leaves the choice to torch."""
     login_rate: str = "10 per minute"
     """Log-in attempts from one address, in Flask-Limiter's notation."""
@@ -94,8 +94,8 @@ class Config:
                 environ, "PIC2PAINT_MAX_LONG_EDGE_PX", cls.max_long_edge_px, least=128
             ),
             min_free_bytes=_whole_number(environ, "PIC2PAINT_MIN_FREE_BYTES", cls.min_free_bytes),
-            max_states_bytes=_whole_number(
-                environ, "PIC2PAINT_MAX_STATES_BYTES", cls.max_states_bytes
+            max_optimizer_state_bytes=_whole_number(
+                environ, "PIC2PAINT_MAX_OPTIMIZER_STATE_BYTES", cls.max_optimizer_state_bytes
             ),
             max_open_paintings=_whole_number(
                 environ, "PIC2PAINT_MAX_OPEN_PAINTINGS", cls.max_open_paintings, least=1
@@ -110,7 +110,7 @@ class Config:
                 environ, "PIC2PAINT_MAX_MEMORY_BYTES", cls.max_memory_bytes
             ),
             trash_days=_whole_number(environ, "PIC2PAINT_TRASH_DAYS", cls.trash_days, least=1),
-            threads=_whole_number(environ, "PIC2PAINT_THREADS", cls.threads),
+            torch_threads=_whole_number(environ, "PIC2PAINT_TORCH_THREADS", cls.torch_threads),
         )
 
 

@@ -27,13 +27,14 @@ from PIL import Image
 from config import PROJECT_ROOT, Config
 from transfer.engine import OnProgress, Painter
 from transfer.settings import Backbone, Effort, Settings
-from webapp import create_app, schedule
-from webapp.accounts import create_user
-from webapp.attempts import Claim
-from webapp.extensions import db, writing
+from webapp import create_app
+from webapp.extensions import db, write_transaction
 from webapp.models import Painting, PaintingStyle, Picture, new_public_id
-from webapp.reporting import Reporter
-from webapp.storage import Storage
+from webapp.orders import schedule
+from webapp.orders.leases import Lease
+from webapp.storage.files import Storage
+from webapp.views.accounts import create_user
+from webapp.worker.reporter import Reporter
 
 SAMPLES = PROJECT_ROOT / "static" / "samples"
 
@@ -116,19 +117,19 @@ def _site(folder: Path) -> Flask:
     with app.app_context():
         db.create_all()
         user_id = create_user("Measure", "a good sentence", None).id
-        with writing() as database:
+        with write_transaction() as database:
             database.add(
                 Picture(owner_id=user_id, title="p", width=9, height=9, sha256="0", is_style=False)
             )
     return app
 
 
-def _order_and_claim() -> Claim:
-    with writing() as database:
+def _order_and_claim() -> Lease:
+    with write_transaction() as database:
         database.add(
             Painting(
                 owner_id=1,
-                form_token=new_public_id(),
+                idempotency_key=new_public_id(),
                 content_id=1,
                 style_links=[PaintingStyle(position=0, picture_id=1)],
                 long_edge_px=512,

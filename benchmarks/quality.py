@@ -49,8 +49,8 @@ from benchmarks.qualitylib.report import Result, as_data, as_markdown, as_text
 from benchmarks.qualitylib.sheet import Tile, contact_sheet
 from benchmarks.qualitylib.store import PaintingStore
 from transfer.backbones import vgg19
-from transfer.images import read_image
-from transfer.settings import Effort, Expert, Settings
+from transfer.imaging.images import read_image
+from transfer.settings import AdvancedSettings, Effort, Settings
 
 DEFAULT_STRENGTHS = (0.25, 0.5, 0.75)
 DEFAULT_PEER_STEPS = 300
@@ -163,7 +163,7 @@ def _engines(options: argparse.Namespace) -> list[Engine]:
     for strength in options.strength:
         Settings(strength=strength)
     for weight in options.content_weight:
-        Expert(content_weight=weight)
+        AdvancedSettings(content_weight=weight)
     columns = [(strength, None) for strength in sorted(set(options.strength))]
     columns += [(Settings().strength, weight) for weight in sorted(set(options.content_weight))]
     engines: list[Engine] = [

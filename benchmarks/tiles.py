@@ -18,11 +18,11 @@ from benchmarks.common.commandline import Parser, run_program
 from benchmarks.common.pairs import FIXED_PAIRS, Pair, named_pairs
 from transfer.backbones.vgg import VggBackbone
 from transfer.engine import Painter
-from transfer.images import read_image, to_tensor
-from transfer.regions import Region
-from transfer.renditions import Canvas
+from transfer.imaging.images import read_image, to_tensor
+from transfer.imaging.masks import Region
+from transfer.objective.builder import build_objective
+from transfer.pipeline.renditions import RenditionTask
 from transfer.settings import Backbone, Precision, Settings
-from transfer.targets import objective
 
 _NOISE = 0.05
 """Standard deviation of the noise, without which the content has no gradient."""
@@ -57,12 +57,19 @@ def _deviation(backbone: VggBackbone, pair: Pair, size: int, tile_px: int) -> tu
     """Return the relative difference of the gradients: of largest values, and of norms."""
     content = to_tensor(read_image(pair.content), size)
     style = to_tensor(read_image(pair.style), size)
-    canvas = Canvas(content, (Region((style,), None, None),), content, lambda image: image)
+    canvas = RenditionTask(content, (Region((style,), None, None),), content, lambda image: image)
     generator = torch.Generator().manual_seed(0)
     image = content + _NOISE * torch.randn(content.shape, generator=generator)
-    about = backbone, canvas, content.shape[2], content.shape[3], Settings(long_edge_px=size)
-    _, whole = objective(*about)(image)
-    _, tiled = objective(*about, tile_px=tile_px)(image)
+    about = (
+        backbone,
+        canvas.content,
+        canvas.regions,
+        content.shape[2],
+        content.shape[3],
+        Settings(long_edge_px=size),
+    )
+    _, whole = build_objective(*about)(image)
+    _, tiled = build_objective(*about, tile_px=tile_px)(image)
     apart = tiled - whole
     return float(apart.abs().max() / whole.abs().max()), float(apart.norm() / whole.norm())
 

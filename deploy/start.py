@@ -16,7 +16,7 @@ from config import PROJECT_ROOT, Config, ConfigError, device_file, redis_url_fil
 from deploy import instance, redis_server
 from deploy.address import Address, check_free, read_address, serves
 from deploy.errors import StartError
-from deploy.supervision import Places, Program, Supervisor
+from deploy.supervision import Paths, Program, Supervisor
 
 WEB_PROCESSES = 2
 WEB_THREADS = 4
@@ -63,7 +63,7 @@ def run(environ: Mapping[str, str]) -> NoReturn:
             instance.make_secret_key(instance_dir)
         check_free(address)
         sockets_dir = stack.enter_context(instance.short_folder(instance_dir / "run"))
-        places = Places(
+        places = Paths(
             project_dir=PROJECT_ROOT,
             logs_dir=instance_dir / "logs",
             run_dir=instance_dir / "run",
@@ -156,7 +156,7 @@ def migrate(environ: Mapping[str, str], log: Path) -> None:
         raise StartError(f"The database could not be brought up to date; see {log}")
 
 
-def bring_up(supervisor: Supervisor, places: Places, redis_url: str, address: Address) -> None:
+def bring_up(supervisor: Supervisor, places: Paths, redis_url: str, address: Address) -> None:
     """Start what needs Redis once that answers, and wait until all run and pages are served.
 
     Raises:
@@ -176,7 +176,7 @@ def bring_up(supervisor: Supervisor, places: Places, redis_url: str, address: Ad
         _wait(deadline, f"The site did not come up; see the logs in {places.logs_dir}")
 
 
-def watch(supervisor: Supervisor, places: Places, device: Path) -> NoReturn:
+def watch(supervisor: Supervisor, places: Paths, device: Path) -> NoReturn:
     """Say which device paints once the worker has written it, and what does not stay up.
 
     Raises:
@@ -202,7 +202,7 @@ def watch(supervisor: Supervisor, places: Places, device: Path) -> NoReturn:
                 )
 
 
-def check_states(supervisor: Supervisor, places: Places, failed: set[str]) -> dict[str, str]:
+def check_states(supervisor: Supervisor, places: Paths, failed: set[str]) -> dict[str, str]:
     """The state of each program.
 
     Raises:

@@ -16,7 +16,7 @@ from typing import Any, Self, TextIO
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from deploy import tether
+from deploy import parent_death
 from deploy.errors import StartError
 
 STOP_TIMEOUT_S = 45
@@ -39,7 +39,7 @@ class Program:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Places:
+class Paths:
     """Where supervisor and its programs keep what they write."""
 
     project_dir: Path
@@ -58,7 +58,7 @@ class Places:
         return self.logs_dir / f"{program}.log"
 
 
-def configuration(places: Places, programs: Sequence[Program]) -> str:
+def configuration(places: Paths, programs: Sequence[Program]) -> str:
     """The text of supervisor's configuration file: no network port, only a private socket."""
     sections: dict[str, dict[str, object]] = {
         "supervisord": {
@@ -80,7 +80,7 @@ def configuration(places: Places, programs: Sequence[Program]) -> str:
         # Without it supervisor warns that it keeps the rights it was started with.
         sections["supervisord"]["user"] = "root"
     for program in programs:
-        command = [sys.executable, tether.__file__, *program.command]
+        command = [sys.executable, parent_death.__file__, *program.command]
         sections[f"program:{program.name}"] = {
             "command": shlex.join(command),
             "directory": places.project_dir,
@@ -116,7 +116,7 @@ class Supervisor:
 
     def __init__(
         self,
-        places: Places,
+        places: Paths,
         programs: Sequence[Program],
         environ: Mapping[str, str],
         lock: TextIO,
@@ -132,7 +132,7 @@ class Supervisor:
         with (self._places.logs_dir / "supervisord.err").open("w") as errors:
             self._process = subprocess.Popen(
                 [
-                    *(sys.executable, tether.__file__),
+                    *(sys.executable, parent_death.__file__),
                     *(sys.executable, "-m", "supervisor.supervisord"),
                     *("-c", str(self._places.configuration)),
                 ],

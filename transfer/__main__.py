@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from PIL import Image
 
-from transfer.arguments import add_settings, memory_bytes, settings_of
-from transfer.backbones import catalog
+from transfer.backbones import registry
 from transfer.errors import TransferError
+from transfer.options import add_settings, parse_bytes, parse_settings
 from transfer.settings import Backbone, Precision, Rendition
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-    settings = settings_of(options, animation=options.animation is not None)
-    max_memory = None if options.max_memory is None else memory_bytes(options.max_memory)
+    settings = parse_settings(options, animation=options.animation is not None)
+    max_memory = None if options.max_memory is None else parse_bytes(options.max_memory)
     outputs = output_paths(options.output, settings.renditions)
     _check_outputs(outputs.values())
     if options.animation is not None:
@@ -74,15 +74,15 @@ def _run(options: argparse.Namespace) -> None:
     # How long threads spin for each other before they sleep (docs/engine.md); read as torch loads.
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     # Only now that the arguments are known to be good: importing torch takes seconds.
-    from transfer.engine import Painter, Proof
-    from transfer.heap import arrange_heap
-    from transfer.images import read_image, read_mask
+    from transfer.engine import BasePainting, Painter
+    from transfer.imaging.images import read_image, read_mask
+    from transfer.memory.malloc import configure_malloc
 
-    arrange_heap(is_limited=max_memory is not None)
+    configure_malloc(is_limited=max_memory is not None)
     content = read_image(options.content)
     styles = [read_image(path) for path in options.styles]
     masks = [None if path == _EVERYWHERE else read_mask(path) for path in options.mask]
-    proof = None if options.proof is None else Proof(read_image(options.proof))
+    base = None if options.base is None else BasePainting(read_image(options.base))
     painter = Painter(
         options.device, options.threads, options.weights_dir, max_memory, options.precision
     )
@@ -90,14 +90,14 @@ def _run(options: argparse.Namespace) -> None:
         _download(options.weights_dir)
     line = _ProgressLine()
     try:
-        painting = painter.paint(content, styles, settings, line.show, masks=masks, proof=proof)
+        painting = painter.paint(content, styles, settings, line.show, masks=masks, base=base)
     finally:
         line.end()
     for rendition, path in outputs.items():
         _save(painting.renditions[rendition], path)
     if painting.animation is not None:
         _write(painting.animation, options.animation)
-    tile_px = painting.memory.tile_px
+    tile_px = painting.memory_plan.tile_px
     in_parts = tile_px is not None and tile_px < settings.long_edge_px
     print(
         f"{painting.evaluations} evaluations of {' and '.join(painting.backbones)}"
@@ -172,10 +172,10 @@ def _add_weights_dir(parser: argparse.ArgumentParser) -> None:
 def _run_backbones(options: argparse.Namespace) -> None:
     if options.download:
         _download(options.weights_dir)
-    print(_table(catalog.entries(options.weights_dir)))
+    print(_table(registry.list_backbones(options.weights_dir)))
 
 
-def _table(entries: Sequence[catalog.Entry]) -> str:
+def _table(entries: Sequence[registry.BackboneInfo]) -> str:
     """One line per backbone, then what is missing, then what the score means."""
     rows = [("name", "size", "present", "score", "license")]
     for entry in entries:
@@ -189,7 +189,7 @@ def _table(entries: Sequence[catalog.Entry]) -> str:
         for row in rows
     ]
     missing = [f"{entry.name}: {entry.remedy}." for entry in entries if not entry.is_present]
-    return "\n".join([*lines, "", *missing, catalog.SCORE_MEANS])
+    return "\n".join([*lines, "", *missing, registry.SCORE_MEANS])
 
 
 def _download(weights_dir: Path | None) -> None:

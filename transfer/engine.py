@@ -9,28 +9,28 @@ from PIL import Image
 
 from transfer.backbones import compact, vgg19, vgg19_torchvision
 from transfer.backbones.vgg import VggBackbone
-from transfer.commission import (
-    Commission,
-    Listeners,
+from transfer.errors import InvalidSetting, MemoryExceeded
+from transfer.memory.budget import MAX_MEMORY_MIN, Budget, default_budget, is_out_of_memory
+from transfer.pipeline.base_painting import BasePainting
+from transfer.pipeline.progress import OnProgress, Progress
+from transfer.pipeline.run import (
+    Callbacks,
     OnRendition,
     OnState,
-    Painting,
-    Sitter,
+    PaintRequest,
+    PaintResult,
+    PaintRun,
 )
-from transfer.errors import InvalidSetting, MemoryExceeded
-from transfer.memory import MAX_MEMORY_MIN, Budget, default_budget, is_exhausted
-from transfer.progress import OnProgress, Progress
-from transfer.proofs import Proof
 from transfer.settings import Precision, Settings
 
 __all__ = [
+    "BasePainting",
     "OnProgress",
     "OnRendition",
     "OnState",
+    "PaintResult",
     "Painter",
-    "Painting",
     "Progress",
-    "Proof",
     "paint",
 ]
 
@@ -43,12 +43,12 @@ class Painter:
     Args:
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for CUDA where there is one.
         threads: CPU threads of the whole process; 0 leaves the choice to torch.
-        weights_dir: where downloaded weights are kept; None for `catalog.default_weights_dir`.
+        weights_dir: where downloaded weights are kept; None for `registry.default_weights_dir`.
         max_memory: bytes that painting may take: of the whole process, libraries included, on a
-            CPU; of the device's memory on CUDA. None for `memory.default_budget`.
+            CPU; of the device's memory on CUDA. None for `budget.default_budget`.
         precision: of gradients, and of what tiles keep for them.
         graphs: whether to play evaluations of whole pictures back from CUDA graphs; see
-            `graphs.Recorded`.
+            `cuda_graph.CudaGraphObjective`.
 
     Raises:
         InvalidSetting: if the device is unknown or absent, the memory too little to begin, the
@@ -104,24 +104,24 @@ class Painter:
         on_rendition: OnRendition | None = None,
         on_state: OnState | None = None,
         checkpoint: bytes | None = None,
-        proof: Proof | None = None,
-    ) -> Painting:
+        base: BasePainting | None = None,
+    ) -> PaintResult:
         """See `paint`."""
-        sitter = Sitter(content, styles, masks, settings, proof)
-        listeners = Listeners(on_progress, on_rendition, on_state)
+        request = PaintRequest(content, styles, masks, settings, base)
+        callbacks = Callbacks(on_progress, on_rendition, on_state)
         try:
-            about = sitter, self.device, listeners, checkpoint
-            commission = Commission(*about, graphs=self._graphs)
-            return commission.painted(self.backbone, self._budget(commission))
+            about = request, self.device, callbacks, checkpoint
+            run = PaintRun(*about, graphs=self._graphs)
+            return run.run(self.backbone, self._budget(run))
         except (RuntimeError, MemoryError) as error:
-            if not is_exhausted(error):
+            if not is_out_of_memory(error):
                 raise
             raise MemoryExceeded(settings.long_edge_px) from error
 
-    def _budget(self, commission: Commission) -> Budget:
+    def _budget(self, run: PaintRun) -> Budget:
         total = self._max_memory
         if total is None:
-            total = default_budget(commission.height, commission.width, self.device)
+            total = default_budget(run.height, run.width, self.device)
         return Budget(total, self.device, is_strict=self._max_memory is not None)
 
 
@@ -135,9 +135,9 @@ def paint(
     on_rendition: OnRendition | None = None,
     on_state: OnState | None = None,
     checkpoint: bytes | None = None,
-    proof: Proof | None = None,
+    base: BasePainting | None = None,
     painter: Painter | None = None,
-) -> Painting:
+) -> PaintResult:
     """Paint one picture in the style of others.
 
     Args:
@@ -150,11 +150,11 @@ def paint(
             masks at all.
         on_progress: called after each evaluation; what it raises passes through.
         on_rendition: called with each rendition as soon as it is finished.
-        on_state: called with `Proof.state` of the first rendition once that is told, unless it is
-            too large to be worth keeping.
+        on_state: called with `BasePainting.state` of the first rendition after that rendition,
+            unless it is too large to be worth keeping.
         checkpoint: from `Progress.checkpoint`: goes on from there. Renditions that were finished
             before are in the result, but ``on_rendition`` does not hear of them again.
-        proof: an earlier painting of the same photo that this one goes on from: at the same size
+        base: an earlier painting of the same photo that this one goes on from: at the same size
             for longer, or at a larger one.
         painter: keeps the backbones between paintings; a new one if there is none.
 
@@ -168,7 +168,7 @@ def paint(
         WeightsUnavailable: if a backbone's weights cannot be read.
         CheckpointUnusable: if the checkpoint, or the proof's state, is damaged, or of other
             pictures or settings.
-        ProofUnusable: if the proof has another shape than the photo.
+        BasePaintingUnusable: if the proof has another shape than the photo.
         MemoryExceeded: if the device has too little memory.
     """
     painter = painter or Painter()
@@ -181,5 +181,5 @@ def paint(
         on_rendition=on_rendition,
         on_state=on_state,
         checkpoint=checkpoint,
-        proof=proof,
+        base=base,
     )

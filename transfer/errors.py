@@ -100,7 +100,7 @@ class CheckpointUnusable(TransferError):
         super().__init__(f"The checkpoint cannot be used: {reason}. Paint from the beginning.")
 
 
-class ProofUnusable(TransferError):
+class BasePaintingUnusable(TransferError):
     """An earlier painting has another shape than the photo."""
 
     def __init__(self, wanted: tuple[int, int], got: tuple[int, int]) -> None:

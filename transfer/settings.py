@@ -124,7 +124,7 @@ class Setting:
 
 @cache
 def settings_in(kind: Any) -> Mapping[str, Setting]:
-    """Return the annotations of the fields of `Settings` or `Expert` that have one."""
+    """Return the annotations of the fields of `Settings` or `AdvancedSettings` that have one."""
     annotations = {each.name: getattr(each.type, "__metadata__", ()) for each in fields(kind)}
     return {name: found[0] for name, found in annotations.items() if found}
 
@@ -234,7 +234,7 @@ def _is_number(value: object, low: float, high: float) -> bool:
 
 
 @dataclass(frozen=True)
-class Expert:
+class AdvancedSettings:
     """The optimization's own terms, for those who know them.
 
     Raises:
@@ -345,11 +345,11 @@ class Settings:
     ] = ColorMap.SYMMETRIC
     animation: bool = False
     """Whether the first rendition's way from start to end is kept as an animation."""
-    expert: Expert = field(default_factory=Expert)
+    advanced: AdvancedSettings = field(default_factory=AdvancedSettings)
 
     def __post_init__(self) -> None:
         _check(self)
         if type(self.animation) is not bool:
             raise InvalidSetting("animation", "true or false", self.animation)
-        if not isinstance(self.expert, Expert):
-            raise InvalidSetting("expert", "settings of the class Expert", self.expert)
+        if not isinstance(self.advanced, AdvancedSettings):
+            raise InvalidSetting("expert", "settings of the class AdvancedSettings", self.advanced)

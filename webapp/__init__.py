@@ -11,24 +11,12 @@ from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import PROJECT_ROOT, Config, ConfigError
-from webapp import (
-    access,
-    accounts,
-    admin,
-    cli,
-    errors,
-    gallery,
-    health,
-    media,
-    painting,
-    pictures,
-    security,
-    studio,
-    trash,
-)
+from webapp import cli, errors, security
+from webapp.auth import access
 from webapp.extensions import configure_sqlite, csrf, db, limiter, migrate
-from webapp.selection import MAX_STYLES
-from webapp.storage import Storage
+from webapp.storage.files import Storage
+from webapp.views import accounts, admin, gallery, health, media, painting, pictures, studio, trash
+from webapp.views.selection import MAX_STYLES
 
 STATIC_DIR = PROJECT_ROOT / "static"
 

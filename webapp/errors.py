@@ -8,7 +8,7 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 
-from webapp.access import wants_json
+from webapp.auth.access import wants_json
 
 PAGES: dict[int, tuple[str, str]] = {
     400: ("That did not work", "The request was incomplete. Go back, reload the page, try again."),

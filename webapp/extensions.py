@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from config import Config
-from webapp.storage import Storage
+from webapp.storage.files import Storage
 
 SQLITE_BUSY_TIMEOUT_MS = 15_000
 """How long a writer waits for another one before it gives up."""
@@ -54,7 +54,7 @@ def get_storage() -> Storage:
 
 
 @contextmanager
-def writing() -> Iterator[Session]:
+def write_transaction() -> Iterator[Session]:
     """One short transaction that writes: commits at the end, rolls back on any exception.
 
     SQLite cannot promote a transaction that began by reading once somebody else has written in

@@ -166,7 +166,7 @@ class Painting(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     public_id: Mapped[str] = mapped_column(String(22), unique=True, default=new_public_id)
     owner_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"))
-    form_token: Mapped[str] = mapped_column(String(64), unique=True)
+    idempotency_key: Mapped[str] = mapped_column(String(64), unique=True)
     """One submitted form makes one painting, however often it is sent."""
     content_id: Mapped[int] = mapped_column(ForeignKey("picture.id"), index=True)
 
@@ -174,16 +174,16 @@ class Painting(Base):
     strength: Mapped[float]
     effort: Mapped[str] = mapped_column(String(16))
     backbone: Mapped[str] = mapped_column(String(32))
-    colors: Mapped[list[str]] = mapped_column(JSON)
+    rendition_names: Mapped[list[str]] = mapped_column(JSON)
     """Names of the renditions to make, in painting order."""
     seed: Mapped[int]
     brush_size: Mapped[float] = mapped_column(default=_DEFAULTS.brush_size)
     smoothness: Mapped[float] = mapped_column(default=_DEFAULTS.smoothness)
     start: Mapped[str] = mapped_column(String(16), default=_DEFAULTS.start.value)
-    proof_id: Mapped[str | None] = mapped_column(String(22))
+    base_painting_id: Mapped[str | None] = mapped_column(String(22))
     """Public id of an earlier painting that this one goes on from; no foreign key, because that
     one may be removed for good before or after."""
-    proof_px: Mapped[int | None]
+    base_px: Mapped[int | None]
     """Its long edge."""
 
     state: Mapped[str] = mapped_column(String(16), default=State.QUEUED)
@@ -195,26 +195,26 @@ class Painting(Base):
     preview_version: Mapped[int] = mapped_column(default=0)
     """Counts stored previews; 0: there is none yet."""
     is_cancel_requested: Mapped[bool] = mapped_column(default=False)
-    failure: Mapped[str | None] = mapped_column(String(500))
+    failure_reason: Mapped[str | None] = mapped_column(String(500))
     """Why it failed, in a sentence for its owner."""
     trashed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     attempt_id: Mapped[str | None] = mapped_column(String(32))
     """The attempt that may write to this row; every write of a worker names it."""
-    beat: Mapped[int] = mapped_column(default=0)
+    heartbeat: Mapped[int] = mapped_column(default=0)
     """Counts signs of life of the attempt. Others watch whether it moves, by their own monotonic
     clocks: a lease with an end in wall-clock time would break when the clock is set."""
-    checkpoint_id: Mapped[str | None] = mapped_column(String(32))
+    checkpoint_attempt_id: Mapped[str | None] = mapped_column(String(32))
     """The attempt whose checkpoint the next one goes on from."""
-    resumed_at_progress: Mapped[float] = mapped_column(default=0.0)
+    resume_progress: Mapped[float] = mapped_column(default=0.0)
     """Where the latest attempt began: its own pace is reckoned from there."""
-    animation_id: Mapped[str | None] = mapped_column(String(32))
+    animation_attempt_id: Mapped[str | None] = mapped_column(String(32))
     """The attempt that stored how it came about; None: nobody did."""
-    state_id: Mapped[str | None] = mapped_column(String(32))
+    optimizer_attempt_id: Mapped[str | None] = mapped_column(String(32))
     """The attempt that stored what its optimizer knew at the end; None: that is not kept."""
-    state_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    optimizer_bytes: Mapped[int | None] = mapped_column(BigInteger)
     """Room that it takes: the oldest give way."""
-    interruptions: Mapped[int] = mapped_column(default=0)
+    crash_count: Mapped[int] = mapped_column(default=0)
     """Attempts in a row that ended with their worker's death."""
 
     owner: Mapped[User] = relationship()
@@ -256,7 +256,7 @@ class Painting(Base):
         return self.renditions[0] if self.renditions else None
 
 
-SETTING_COLUMNS = {"renditions": "colors"} | {
+SETTING_COLUMNS = {"renditions": "rendition_names"} | {
     name: name for name in settings_in(Settings) if name in Painting.__table__.columns
 }
 """Columns that hold settings, by the field of `Settings`."""
@@ -291,7 +291,7 @@ class RenditionFile(Base):
     """Part of the file's name, so that a superseded worker cannot overwrite it."""
     width: Mapped[int]
     height: Mapped[int]
-    is_unfinished: Mapped[bool] = mapped_column(default=False)
+    is_partial: Mapped[bool] = mapped_column(default=False)
     """The best image of a cancelled painting."""
 
 
@@ -317,22 +317,22 @@ class Attempt(Base):
     """Most memory that its worker held meanwhile; None where the system does not tell."""
 
 
-class WorkerSign(Base):
+class WorkerHeartbeat(Base):
     """A worker's last sign of life; kept a day after it ended, for the owner to see."""
 
-    __tablename__ = "worker_sign"
+    __tablename__ = "worker_heartbeat"
 
     name: Mapped[str] = mapped_column(String(80), primary_key=True)
     started_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     seen_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
-    is_gone: Mapped[bool] = mapped_column(default=False)
+    is_stopped: Mapped[bool] = mapped_column(default=False)
     """It said good-bye."""
 
 
-class SiteSwitch(Base):
+class SiteFlag(Base):
     """Something the owner has switched on for all processes at once, such as a pause."""
 
-    __tablename__ = "site_switch"
+    __tablename__ = "site_flag"
 
     name: Mapped[str] = mapped_column(String(32), primary_key=True)
     since: Mapped[datetime] = mapped_column(UtcDateTime, default=now)

@@ -11,7 +11,7 @@ from typing import Self
 
 from benchmarks.common.machine import MAXRSS_UNIT, busy_s, peak_bytes
 from config import PROJECT_ROOT
-from deploy import tether
+from deploy import parent_death
 
 _POLL_EVERY_S = 0.02
 BUSY_SHARE = 0.05
@@ -63,7 +63,7 @@ def run_timed(command: Sequence[str], on_line: Callable[[str], None] | None = No
     began, busy = time.monotonic(), busy_s()
     with (
         subprocess.Popen(
-            [sys.executable, tether.__file__, *command],
+            [sys.executable, parent_death.__file__, *command],
             cwd=PROJECT_ROOT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -14,8 +14,8 @@ from torch import Tensor
 from benchmarks.common.errors import Unmeasurable
 from transfer.backbones.vgg import CONTENT_LAYER, STYLE_LAYERS, VggBackbone
 from transfer.errors import ShapeError
-from transfer.images import to_tensor
-from transfer.statistics import Statistics, statistics
+from transfer.imaging.images import to_tensor
+from transfer.objective.statistics import Statistics, statistics
 
 MEASURED_LONG_EDGE_PX = 512
 """Long edge to which painting, content and style are resized, so that figures compare."""
@@ -77,7 +77,7 @@ def style_distance(features: Mapping[str, Tensor], style: Mapping[str, Statistic
     """Return the mean over layers of ``|C - Cs|_F / |Cs|_F + |m - ms| / sqrt(tr Cs)``.
 
     C is the centered covariance of a layer over its positions, m its mean. Not squared as in
-    `transfer.losses.style_loss`: a distance grows in proportion to the deviation.
+    `transfer.objective.losses.style_loss`: a distance grows in proportion to the deviation.
 
     Args:
         features: a painting's activations by layer, shape (1, C, H, W); further layers are ignored.

@@ -19,10 +19,10 @@ from benchmarks.common.errors import EngineFailed
 from benchmarks.common.pairs import Identity, Order
 from benchmarks.common.pastiche import Pastiche, module_command
 from config import PROJECT_ROOT
-from transfer import pyramid
 from transfer.backbones import vgg19
-from transfer.images import fitted_size
-from transfer.settings import Effort, Expert, Settings
+from transfer.imaging.images import fit_size
+from transfer.planning import pyramid
+from transfer.settings import AdvancedSettings, Effort, Settings
 
 _OWN_SOURCES = PROJECT_ROOT / "transfer"
 _NOT_PAINTING = {"__main__.py", "distill.py"}
@@ -72,7 +72,7 @@ class Ours:
         settings = self._settings(order)
         with Image.open(order.pair.content) as content:
             width, height = content.size
-        steps = pyramid.painting(settings, *fitted_size(height, width, order.size_px))
+        steps = pyramid.first_schedule(settings, *fit_size(height, width, order.size_px))
         return {
             "engine": "pic2paint",
             "effort": str(self.effort),
@@ -110,7 +110,7 @@ class Ours:
             strength=self.strength,
             effort=self.effort,
             seed=order.seed,
-            expert=Expert(content_weight=self.content_weight),
+            advanced=AdvancedSettings(content_weight=self.content_weight),
         )
 
 

@@ -26,17 +26,17 @@ from benchmarks.common.machine import free_bytes, own_peak_bytes
 from benchmarks.speedlib.rows import WholePainting
 from transfer.engine import Painter
 from transfer.errors import TransferError
-from transfer.graphs import Recorded
-from transfer.heap import arrange_heap
-from transfer.images import read_image, to_tensor
-from transfer.ladder import Scope
-from transfer.memory import Budget, default_budget
-from transfer.optimize import Differentiated
-from transfer.pyramid import plans
-from transfer.regions import regions
-from transfer.renditions import canvas
+from transfer.imaging.images import read_image, to_tensor
+from transfer.imaging.masks import build_regions
+from transfer.memory.budget import Budget, default_budget
+from transfer.memory.malloc import configure_malloc
+from transfer.memory.plan import LevelShape
+from transfer.objective.builder import build_objective
+from transfer.optim.cuda_graph import CudaGraphObjective
+from transfer.optim.lbfgs import DifferentiableLoss
+from transfer.pipeline.renditions import rendition_task
+from transfer.planning.pyramid import schedules
 from transfer.settings import Precision, Rendition, Settings
-from transfer.targets import objective
 
 _LONG_ENOUGH_S = 4.0
 """Time for which evaluations are repeated, at least `_FEWEST` and at most `_MOST` times."""
@@ -50,7 +50,7 @@ _EDGE = {"cpu": 2048, "cuda": 8192}
 
 def main(order: dict[str, Any]) -> dict[str, Any]:
     """Measure, and return the figures, or the reason why there are none."""
-    arrange_heap(is_limited=False)
+    configure_malloc(is_limited=False)
     precision = Precision(order["precision"])
     graphs = order["graphs"]
     painter = Painter(order["device"], order["threads"], precision=precision, graphs=graphs)
@@ -77,17 +77,19 @@ def _evaluation(painter: Painter, order: dict[str, Any]) -> dict[str, Any]:
     photo = to_tensor(content, settings.long_edge_px).to(painter.device)
     height, width = photo.shape[2:]
     seen = to_tensor(style, min(settings.long_edge_px, max(style.size))).to(painter.device)
-    places = regions([seen], [1.0], (), content.size, height, width)
-    scene = canvas(Rendition.STYLED, photo, places, None, settings)
+    places = build_regions([seen], [1.0], (), content.size, height, width)
+    task = rendition_task(Rendition.STYLED, photo, places, None, settings)
     # On the rung that a painting would take.
     budget = Budget(default_budget(height, width, painter.device), painter.device, is_strict=False)
-    scope = Scope(backbone.name, height, width, is_halved=backbone.is_halved)
-    rung = budget.rungs(scope)[budget.first(scope)]
-    tiles = rung.tile_px, rung.traced_from
-    loss: Differentiated = objective(backbone, scene, height, width, settings, None, *tiles)
-    if order["graphs"] and rung.tile_px is None:
-        loss = Recorded(loss)
-    times = _repeat(lambda: _evaluate(loss, scene.start), painter.device)
+    scope = LevelShape(backbone.name, height, width, is_fp16=backbone.is_fp16)
+    plan = budget.plans(scope)[budget.first_plan(scope)]
+    tiles = plan.tile_px, plan.saved_from
+    loss: DifferentiableLoss = build_objective(
+        backbone, task.content, task.regions, height, width, settings, None, *tiles
+    )
+    if order["graphs"] and plan.tile_px is None:
+        loss = CudaGraphObjective(loss)
+    times = _repeat(lambda: _evaluate(loss, task.start), painter.device)
     return {"seconds": statistics.median(times), "evaluations": len(times)}
 
 
@@ -95,7 +97,7 @@ def _painting(painter: Painter, order: dict[str, Any]) -> dict[str, Any]:
     settings = WholePainting(order["effort"], order["painter"], order["size_px"]).settings
     content, style = (read_image(Path(order[role])) for role in ("content", "style"))
     # As in a worker, which has its weights in memory.
-    for steps in plans(settings, 64, 64).values():
+    for steps in schedules(settings, 64, 64).values():
         for step in steps:
             painter.backbone(step.backbone)
     painted = painter.paint(content, [style], settings)
@@ -121,8 +123,8 @@ def _products(device: torch.device) -> dict[str, Any]:
     return rates
 
 
-def _evaluate(objective: Differentiated, image: Tensor) -> float:
-    value, _ = objective(image)
+def _evaluate(loss: DifferentiableLoss, image: Tensor) -> float:
+    value, _ = loss(image)
     # As the optimizer does, which waits for the number.
     return value.item()
 

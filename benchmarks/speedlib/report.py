@@ -8,7 +8,7 @@ from benchmarks.common.pastiche import DEFAULT_ITERATIONS, PeerTime
 from benchmarks.common.table import DISTURBED, DISTURBED_LEGEND, Table
 from benchmarks.speedlib.flops import evaluation_flops
 from benchmarks.speedlib.rows import Evaluation, RowResult, WholePainting
-from transfer.forecast import Forecast, Run, expected, learn
+from transfer.planning.forecast import Forecast, TimedRun, estimate, fit_cost_model
 from transfer.settings import Backbone, Effort
 
 LEGEND = (
@@ -50,7 +50,7 @@ class Report:
         )
 
     @property
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[TimedRun]:
         """Runs from which a device is learned."""
         return [one.run for one in self.paintings if one.figures]
 
@@ -72,7 +72,7 @@ class Report:
         for one in self.paintings:
             if one.figures:
                 others = [other.run for other in self.paintings if other.figures and other != one]
-                found.append((one, expected(one.run.work, learn(others))))
+                found.append((one, estimate(one.run.workload, fit_cost_model(others))))
         return found
 
 
@@ -105,7 +105,7 @@ def as_data(report: Report) -> dict[str, Any]:
         "forecasts": [
             {**asdict(one.row), **asdict(forecast)} for one, forecast in report.forecasts()
         ],
-        "device": asdict(learn(report.runs)),
+        "device": asdict(fit_cost_model(report.runs)),
         "peer": None if report.peer is None else asdict(report.peer),
         "times_faster": report.times_faster(),
     }

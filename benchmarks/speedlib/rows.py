@@ -9,8 +9,8 @@ from typing import Any
 from benchmarks.common.errors import MeasurementFailed
 from benchmarks.common.pairs import Pair
 from benchmarks.common.timing import run_timed
-from transfer.forecast import Run, Work, expected, learn, work
-from transfer.images import fitted_size
+from transfer.imaging.images import fit_size
+from transfer.planning.forecast import TimedRun, Workload, count_work, estimate, fit_cost_model
 from transfer.settings import Backbone, Effort, Settings
 
 _KILLED = -9
@@ -64,9 +64,9 @@ class WholePainting:
             long_edge_px=self.size_px, effort=Effort(self.effort), backbone=Backbone(self.painter)
         )
 
-    def work(self, height: int, width: int) -> Work:
+    def work(self, height: int, width: int) -> Workload:
         """Return the planned work."""
-        return work(self.settings, height, width)
+        return count_work(self.settings, height, width)
 
 
 Row = Evaluation | WholePainting
@@ -102,7 +102,7 @@ class RowResult:
         return self.height * self.width
 
     @property
-    def run(self) -> Run:
+    def run(self) -> TimedRun:
         """The painting as a run from which a device is learned.
 
         Raises:
@@ -110,8 +110,8 @@ class RowResult:
         """
         if self.figures is None or not isinstance(self.row, WholePainting):
             raise TypeError(f"{self.row.name} is no painting with figures")
-        work = self.row.work(self.height, self.width)
-        return Run(work, self.figures.seconds, self.figures.peak_bytes)
+        count_work = self.row.work(self.height, self.width)
+        return TimedRun(count_work, self.figures.seconds, self.figures.peak_bytes)
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Bench:
 
     def size(self, row: Row) -> tuple[int, int]:
         """Return height and width of the row's picture."""
-        return fitted_size(*self.shape, row.size_px)
+        return fit_size(*self.shape, row.size_px)
 
     def measure(self, row: Row) -> RowResult:
         """Measure a row in a process of its own.
@@ -174,7 +174,7 @@ def expected_s(row: Row, size: tuple[int, int], results: Sequence[RowResult]) ->
     like = [one for one in results if one.figures and type(one.row) is type(row)]
     if isinstance(row, WholePainting):
         runs = [one.run for one in reversed(like)]
-        return expected(row.work(*size), learn(runs)).seconds if runs else 0.0
+        return estimate(row.work(*size), fit_cost_model(runs)).seconds if runs else 0.0
     same = [one for one in like if one.row == replace(row, size_px=one.row.size_px)]
     if not same or same[-1].figures is None:
         return 0.0

@@ -24,7 +24,7 @@ sys.path.insert(0, str(PROJECT_ROOT))
 
 from tests.browser import chromium  # noqa: E402
 from tests.servers import start_site, wait_until  # noqa: E402
-from webapp import samples  # noqa: E402
+from webapp.uploads import samples  # noqa: E402
 
 DESKTOP = {"width": 1280, "height": 860}
 PHONE = {"width": 390, "height": 844}

@@ -4,7 +4,7 @@ import { byRole, chosen, form, imageOf, sizeOf } from "./form.js";
 
 const REST_MS = 300;
 // Of the pictures, the server is told only the photo's size and the number of styles.
-const NOT_ASKED = /^(csrf_token|form_token|content|content_file|styles|style_files|share:.*)$/;
+const NOT_ASKED = /^(csrf_token|idempotency_key|content|content_file|styles|style_files|share:.*)$/;
 const USUAL_SIZE = [3, 2];
 
 let timer = 0;

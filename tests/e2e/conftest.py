@@ -15,7 +15,7 @@ from tests.servers import RedisServer, Site, start_site
 from webapp import create_app
 from webapp.extensions import db
 
-ONE_THREAD = {"PIC2PAINT_THREADS": "1"}
+ONE_THREAD = {"PIC2PAINT_TORCH_THREADS": "1"}
 """The browser needs the other core; two threads that wait for each other take far longer."""
 
 OpenPage = Callable[..., Page]

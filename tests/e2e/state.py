@@ -13,9 +13,8 @@ from PIL import Image, ImageDraw
 
 from config import Config
 from transfer.settings import Rendition
-from webapp import access, accounts, library, queue
-from webapp.extensions import db, writing
-from webapp.intake import Upload
+from webapp.auth import access
+from webapp.extensions import db, write_transaction
 from webapp.models import (
     Invitation,
     Painting,
@@ -26,7 +25,11 @@ from webapp.models import (
     User,
     now,
 )
-from webapp.storage import THUMBNAIL_EDGES_PX, Storage
+from webapp.orders import queue
+from webapp.storage.files import THUMBNAIL_EDGES_PX, Storage
+from webapp.uploads import library
+from webapp.uploads.validate import Upload
+from webapp.views import accounts
 
 PASSWORD = "a short sentence"
 ALL_COLORS = tuple(kind.value for kind in Rendition)
@@ -64,7 +67,7 @@ def clear(app: Flask) -> None:
     """Bring the site back to how it was installed: no people, nothing painted, no rates used."""
     config: Config = app.config["PIC2PAINT"]
     with app.app_context():
-        with writing() as database:
+        with write_transaction() as database:
             # In this order; what belongs to them goes with them.
             for model in (Painting, Picture, Invitation, User):
                 database.execute(db.delete(model))
@@ -85,7 +88,7 @@ class Person:
         with app.app_context():
             invitation = None
             if not accounts.is_new_site():
-                with writing() as database:
+                with write_transaction() as database:
                     invitation = Invitation(expires_at=now() + timedelta(days=1))
                     database.add(invitation)
             self.id = accounts.create_user(name, PASSWORD, invitation).id
@@ -104,7 +107,7 @@ class Person:
     def upload(self, image: Image.Image, title: str, *, is_style: bool = False) -> str:
         """Keep a picture; its public id."""
         with self._request():
-            return library.keep(Upload(title, image), is_style=is_style).public_id
+            return library.save_picture(Upload(title, image), is_style=is_style).public_id
 
     def painting(
         self,
@@ -155,15 +158,15 @@ class Person:
             content_row, style_row = content.scalar_one(), styles.scalar_one()
             painting = Painting(
                 owner_id=self.id,
-                form_token=f"test-{content_row.id}-{now().timestamp()}",
+                idempotency_key=f"test-{content_row.id}-{now().timestamp()}",
                 content_id=content_row.id,
                 style_links=[PaintingStyle(position=0, picture_id=style_row.id)],
-                colors=list(colors),
+                rendition_names=list(colors),
                 state=state,
                 preview_version=int(has_preview),
                 **(settings | values),
             )
-            with writing() as database:
+            with write_transaction() as database:
                 database.add(painting)
             public_id = painting.public_id
             long_edge_px = painting.long_edge_px
@@ -184,7 +187,7 @@ class Person:
                     small = image.copy()
                     small.thumbnail((edge_px, edge_px))
                     storage.write(path, encoded(small, "WEBP"))
-            with writing() as database:
+            with write_transaction() as database:
                 for kind in made:
                     database.add(
                         RenditionFile(
@@ -193,7 +196,7 @@ class Person:
                             attempt_id=ATTEMPT_ID,
                             width=image.width,
                             height=image.height,
-                            is_unfinished=state is State.CANCELLED,
+                            is_partial=state is State.CANCELLED,
                         )
                     )
             return public_id
@@ -203,7 +206,7 @@ class Person:
         public_id = self.painting(State.QUEUED, **values)
         with self.app.app_context():
             # Redis may be slow for a moment, and then a watchman issues the ticket.
-            queue.offer_ticket()
+            queue.enqueue()
         return public_id
 
     @contextmanager

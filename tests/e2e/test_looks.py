@@ -38,7 +38,10 @@ class World:
             State.RUNNING, size=(500, 500), title="Rose", made=["styled"], progress=0.7
         )
         self.failed = ada.painting(
-            State.FAILED, size=(640, 400), title="Dog", failure="The disk is full. Ask the owner."
+            State.FAILED,
+            size=(640, 400),
+            title="Dog",
+            failure_reason="The disk is full. Ask the owner.",
         )
         self.stopped = ada.painting(
             State.CANCELLED, size=(700, 400), title="Boat", made=["styled"], progress=0.4

@@ -22,9 +22,10 @@ from config import PROJECT_ROOT, Config
 from tests.reliability.rounds import Round
 from tests.reliability.site import LONG_EDGE_PX, PASSWORD, USERS
 from tests.reliability.visitor import hidden_fields, order_fields
-from webapp import create_app, orders
+from webapp import create_app
 from webapp.extensions import db
 from webapp.models import Painting, State
+from webapp.orders import place
 
 _POINTS = ("before commit", "after commit", "before ticket", "after ticket")
 _CUTS = 5
@@ -63,7 +64,7 @@ def cut_orders(stage: Round) -> None:
         if point in painted:
             # One of each point is painted to its end; of the others the row is what counts.
             stage.expected[public_id] = {State.DONE, State.CANCELLED}
-            site.change(public_id, orders.cancel)
+            site.change(public_id, place.cancel)
         painted.add(point)
     stage.note(f"{len(told)} orders cut")
 

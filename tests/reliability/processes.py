@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from config import PROJECT_ROOT
-from deploy import tether
+from deploy import parent_death
 
 POLL_EVERY_S = 0.02
 _YOUNG_S = 1.0
@@ -66,7 +66,7 @@ class Program:
             self._started_at = time.monotonic()
             self._process = subprocess.Popen(
                 # The tether ends it with the thread that starts it, even if that dies by SIGKILL.
-                [sys.executable, tether.__file__, *self._command],
+                [sys.executable, parent_death.__file__, *self._command],
                 cwd=PROJECT_ROOT,
                 env=self.environ,
                 stdin=subprocess.DEVNULL,

@@ -13,10 +13,10 @@ from tests.reliability.processes import happens_within
 from tests.reliability.rounds import Round
 from tests.reliability.site import LONG_EDGE_PX, PASSWORD, USERS
 from tests.reliability.visitor import Visitor
-from webapp import orders, schedule
 from webapp.models import State
-from webapp.purge import remove_now
-from webapp.queue import QUEUE_NAME
+from webapp.orders import place, schedule
+from webapp.orders.purge import delete_paintings
+from webapp.orders.queue import QUEUE_NAME
 
 _OUTAGE_S = 60.0
 _SHORT_OUTAGE_S = 15.0
@@ -96,7 +96,7 @@ def double_tickets(stage: Round) -> None:
         stage.order(user)
     with _plain_queue(stage) as tickets:
         for _ in range(20):
-            tickets.enqueue("webapp.jobs.paint_next", job_timeout=-1, result_ttl=0)
+            tickets.enqueue("webapp.worker.jobs.paint_next", job_timeout=-1, result_ttl=0)
         stage.wait_for_end()
         if not happens_within(lambda: tickets.count == 0, 30):
             stage.wrong("hanging", f"{tickets.count} tickets were left")
@@ -107,8 +107,8 @@ def invent_tickets(stage: Round) -> None:
     trace = stage.site.folder / f"trace-{stage.result.number}"
     with _plain_queue(stage) as tickets:
         tickets.enqueue("os.system", f"touch {trace}")
-        tickets.enqueue("webapp.schedule.set_paused", kwargs={"paused": True})
-        tickets.enqueue("webapp.jobs.paint_next", 1)
+        tickets.enqueue("webapp.orders.place.schedule.set_paused", kwargs={"paused": True})
+        tickets.enqueue("webapp.worker.jobs.paint_next", 1)
         stage.order(0)
         stage.order(1)
         stage.wait_for_end()
@@ -131,10 +131,10 @@ def orphan_tickets(stage: Round) -> None:
         stage.expected[cancelled] = stage.expected[trashed] = {State.CANCELLED}
         stage.expected[removed] = None
         for public_id in (cancelled, trashed, removed):
-            site.change(public_id, orders.cancel)
+            site.change(public_id, place.cancel)
         for public_id in (trashed, removed):
-            site.change(public_id, orders.move_to_trash)
-        site.change(removed, lambda painting: remove_now([painting.id]))
+            site.change(public_id, place.move_to_trash)
+        site.change(removed, lambda painting: delete_paintings([painting.id]))
     finally:
         for worker in site.workers:
             worker.send(signal.SIGCONT)

@@ -15,7 +15,7 @@ from tests.reliability.processes import Program, happens_within
 from tests.reliability.site import COLORS, LONG_EDGE_PX, Site, wall_seconds
 from transfer.settings import Rendition
 from webapp.models import Outcome, State
-from webapp.storage import THUMBNAIL_EDGES_PX
+from webapp.storage.files import THUMBNAIL_EDGES_PX
 
 END_TIMEOUT_S = 150
 START_TIMEOUT_S = 60
@@ -190,7 +190,7 @@ class Round:
                     # It painted until then, not until its process ended.
                     at = wall_seconds(attempt["ended_at"])
                 stored_at = wall_seconds(attempt["started_at"])
-                if row["checkpoint_id"] == attempt["id"]:
+                if row["checkpoint_attempt_id"] == attempt["id"]:
                     path = self.site.storage.checkpoint(public_id, attempt["id"])
                     with contextlib.suppress(FileNotFoundError):
                         stored_at = max(stored_at, path.stat().st_mtime)
@@ -224,7 +224,7 @@ class Round:
     def _check_files(self, public_id: str, row: dict[str, Any], state: State) -> None:
         listed = self.site.rows("SELECT * FROM rendition WHERE painting_id = ?", row["id"])
         kinds = [made["kind"] for made in listed]
-        if state is State.DONE and sorted(kinds) != sorted(json.loads(row["colors"])):
+        if state is State.DONE and sorted(kinds) != sorted(json.loads(row["rendition_names"])):
             self.wrong("lost", f"{public_id} lists {kinds}")
         wanted: set[Path] = set()
         for made in listed:
@@ -239,17 +239,19 @@ class Round:
                 path = self.site.storage.rendition_thumbnail(public_id, kind, attempt_id, edge_px)
                 wanted.add(path)
                 self._check_image(path, (1, 1), (min(edge_px, size[0]), min(edge_px, size[1])))
-        if row["animation_id"] is not None:
-            path = self.site.storage.animation(public_id, row["animation_id"])
+        if row["animation_attempt_id"] is not None:
+            path = self.site.storage.animation(public_id, row["animation_attempt_id"])
             wanted.add(path)
             self._check_image(path, (1, 1), (row["long_edge_px"], row["long_edge_px"]))
         elif state is State.DONE:
             self.wrong("lost", f"{public_id} has no animation")
-        if row["state_id"] is not None:
-            path = self.site.storage.optimizer(public_id, row["state_id"])
+        if row["optimizer_attempt_id"] is not None:
+            path = self.site.storage.optimizer(public_id, row["optimizer_attempt_id"])
             wanted.add(path)
-            if not path.is_file() or path.stat().st_size != row["state_bytes"]:
-                self.wrong("broken", f"{path.name} has not the {row['state_bytes']} bytes listed")
+            if not path.is_file() or path.stat().st_size != row["optimizer_bytes"]:
+                self.wrong(
+                    "broken", f"{path.name} has not the {row['optimizer_bytes']} bytes listed"
+                )
         happens_within(lambda: self._files(public_id) <= wanted, _SETTLE_TIMEOUT_S)
         for path in sorted(self._files(public_id) - wanted):
             self.wrong("broken", f"nobody lists {path.name}")

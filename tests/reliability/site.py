@@ -23,13 +23,14 @@ from deploy.address import Address
 from tests.reliability.processes import Program, Restarter, happens_within
 from tests.servers import clean_environ, free_port
 from transfer.settings import Rendition
-from webapp import create_app, queue
-from webapp.accounts import create_user
-from webapp.extensions import db, writing
-from webapp.intake import Upload
-from webapp.library import keep
+from webapp import create_app
+from webapp.extensions import db, write_transaction
 from webapp.models import Invitation, Painting, PaintingStyle, User, new_public_id, now
-from webapp.storage import Storage
+from webapp.orders import queue
+from webapp.storage.files import Storage
+from webapp.uploads.library import save_picture
+from webapp.uploads.validate import Upload
+from webapp.views.accounts import create_user
 
 PASSWORD = "a good sentence"
 USERS = ("Ada", "Ben")
@@ -91,7 +92,7 @@ class Site:
 
     def living_workers(self) -> set[int]:
         """Return the process ids of the workers that have recorded a heartbeat."""
-        rows = self.rows("SELECT name FROM worker_sign WHERE NOT is_gone")
+        rows = self.rows("SELECT name FROM worker_heartbeat WHERE NOT is_stopped")
         return {int(row["name"].rpartition(":")[2]) for row in rows}
 
     def wait_for_workers(self) -> bool:
@@ -114,17 +115,17 @@ class Site:
         owner_id = self.user_ids[user]
         with self.app.app_context():
             photo, style = self.give_pictures(owner_id)
-            with writing() as database:
+            with write_transaction() as database:
                 painting = Painting(
                     owner_id=owner_id,
-                    form_token=new_public_id(),
+                    idempotency_key=new_public_id(),
                     content_id=photo,
                     style_links=[PaintingStyle(position=0, picture_id=style)],
                     long_edge_px=long_edge_px,
                     strength=0.5,
                     effort="draft",
                     backbone="compact",
-                    colors=[kind.value for kind in colors],
+                    rendition_names=[kind.value for kind in colors],
                     seed=rng.randrange(2**31),
                 )
                 database.add(painting)
@@ -142,7 +143,7 @@ class Site:
     def offer_ticket(self) -> None:
         """Enqueue a ticket."""
         with self.app.app_context():
-            queue.offer_ticket()
+            queue.enqueue()
 
     def is_redis_up(self) -> bool:
         """Ask Redis whether it answers."""
@@ -155,8 +156,8 @@ class Site:
     def give_pictures(self, owner_id: int) -> tuple[int, int]:
         """Upload a photo and a style for a user, and return their row ids, in the app's context."""
         g.user = db.session.get_one(User, owner_id)
-        photo = keep(Upload("Hills", _hills()), is_style=False)
-        style = keep(Upload("Weave", _weave()), is_style=True)
+        photo = save_picture(Upload("Hills", _hills()), is_style=False)
+        style = save_picture(Upload("Weave", _weave()), is_style=True)
         self.picture_ids[owner_id] = photo.public_id, style.public_id
         return photo.id, style.id
 
@@ -188,7 +189,7 @@ def _site(folder: Path) -> Site:
         "PIC2PAINT_INSTANCE": str(instance_dir),
         "REDIS_URL": redis_server.socket_url(redis_socket),
         "SECRET_KEY": "only for these tests, and long enough for them",
-        "PIC2PAINT_THREADS": "1",
+        "PIC2PAINT_TORCH_THREADS": "1",
         # The disk is filled on purpose.
         "PIC2PAINT_MIN_FREE_BYTES": "0",
         "OMP_WAIT_POLICY": "PASSIVE",
@@ -220,7 +221,7 @@ def _site(folder: Path) -> Site:
 
 def _user(name: str) -> User:
     invitation = Invitation(expires_at=now() + timedelta(days=1))
-    with writing() as database:
+    with write_transaction() as database:
         database.add(invitation)
     return create_user(name, PASSWORD, invitation)
 

@@ -17,8 +17,8 @@ from tests.reliability.rounds import NotPossible, Round
 from tests.reliability.site import LONG_EDGE_PX
 from tests.reliability.visitor import Answer
 from transfer.settings import Rendition
-from webapp import orders
 from webapp.models import Outcome, State
+from webapp.orders import place
 
 _DISK_BYTES = 16_000_000
 _LIMITED_BYTES = 60_000
@@ -64,7 +64,7 @@ def fill_disk(stage: Round) -> None:
             row = stage.site.painting(public_id)
             if row is not None and row["state"] == State.FAILED:
                 stage.note(f"failed: {row['failure'][:20]}...; retried")
-                stage.site.change(public_id, orders.retry)
+                stage.site.change(public_id, place.retry)
                 stage.site.offer_ticket()
             stage.expected[public_id] = {State.DONE}
         stage.wait_for_end()

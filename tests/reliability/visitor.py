@@ -91,7 +91,7 @@ def order_fields(
     """Fill in the studio's form for a draft of a photo and a style."""
     return {
         "csrf_token": hidden["csrf_token"],
-        "form_token": hidden["form_token"],
+        "idempotency_key": hidden["idempotency_key"],
         "content": pictures[0],
         "styles": pictures[1],
         "long_edge_px": str(long_edge_px),

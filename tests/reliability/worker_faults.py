@@ -8,8 +8,8 @@ from pathlib import Path
 from tests.reliability.processes import Program, happens_within
 from tests.reliability.rounds import START_TIMEOUT_S, Round
 from tests.reliability.site import COLORS, wall_seconds
-from webapp.attempts import MAX_INTERRUPTIONS
 from webapp.models import Outcome, State
+from webapp.orders.leases import MAX_CRASHES
 
 _SPARE_BYTES = 20_000_000
 """Memory left at most beyond what a worker holds: less than an evaluation takes."""
@@ -152,9 +152,9 @@ def poison_workers(stage: Round) -> None:
     happens_within(is_over, 3 * START_TIMEOUT_S, 0.01)
     stage.order(1)
     row = stage.site.painting(poison)
-    if row is None or f"{MAX_INTERRUPTIONS} times" not in (row["failure"] or ""):
+    if row is None or f"{MAX_CRASHES} times" not in (row["failure_reason"] or ""):
         stage.wrong("lost", "the poisonous painting gives no reason")
-    if len(killed) != MAX_INTERRUPTIONS:
+    if len(killed) != MAX_CRASHES:
         stage.wrong("doubled", f"it was tried {len(killed)} times")
 
 
@@ -176,7 +176,9 @@ def limit_memory(stage: Round) -> None:
             resource.prlimit(pid, resource.RLIMIT_DATA, usual)
     row = stage.site.painting(public_id) or {}
     stage.note(f"{row.get('state')} with {limit / 1e6:.0f} MB")
-    if row.get("state") == State.FAILED and "not enough memory" not in (row["failure"] or ""):
+    if row.get("state") == State.FAILED and "not enough memory" not in (
+        row["failure_reason"] or ""
+    ):
         stage.wrong("lost", f"it failed for another reason: {row['failure']}")
     if worker.pid != pid:
         stage.wrong("lost", "the worker died of it")
@@ -194,13 +196,13 @@ def damage_checkpoint(stage: Round) -> None:
     """Kill a worker and cut its checkpoint short: the painting must begin anew."""
     public_id = stage.order(0)
     stage.reach_running(public_id, progress=stage.rng.uniform(0.1, 0.6))
-    stage.reach(public_id, lambda row: row["checkpoint_id"] is not None)
+    stage.reach(public_id, lambda row: row["checkpoint_attempt_id"] is not None)
     _kill_worker_of(stage, public_id)
     row = stage.site.painting(public_id)
-    if row is None or row["checkpoint_id"] is None:
+    if row is None or row["checkpoint_attempt_id"] is None:
         stage.note("it had left no checkpoint")
         return
-    path = stage.site.storage.checkpoint(public_id, row["checkpoint_id"])
+    path = stage.site.storage.checkpoint(public_id, row["checkpoint_attempt_id"])
     data = path.read_bytes()
     path.write_bytes(data[: stage.rng.randrange(len(data))])
 

@@ -64,7 +64,7 @@ def test_relative_instance_folder_becomes_absolute(
         ("PIC2PAINT_MAX_LONG_EDGE_PX", "1024", "max_long_edge_px", 1024),
         ("PIC2PAINT_MAX_LONG_EDGE_PX", "", "max_long_edge_px", 2048),
         ("PIC2PAINT_TRASH_DAYS", "7", "trash_days", 7),
-        ("PIC2PAINT_THREADS", "4", "threads", 4),
+        ("PIC2PAINT_TORCH_THREADS", "4", "torch_threads", 4),
     ],
 )
 def test_variable_sets_its_field(
@@ -90,8 +90,8 @@ def test_variable_sets_its_field(
         ("PIC2PAINT_MAX_LONG_EDGE_PX", "127"),
         ("PIC2PAINT_MAX_LONG_EDGE_PX", "9" * 5000),
         ("PIC2PAINT_TRASH_DAYS", "0"),
-        ("PIC2PAINT_THREADS", "-2"),
-        ("PIC2PAINT_THREADS", "1.5"),
+        ("PIC2PAINT_TORCH_THREADS", "-2"),
+        ("PIC2PAINT_TORCH_THREADS", "1.5"),
     ],
 )
 def test_unusable_value_is_named(environ: dict[str, str], variable: str, text: str) -> None:

@@ -50,34 +50,62 @@ def test_contracts_hold_for_an_unchanged_copy(tree: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "line", "contract"),
     [
-        ("transfer/images.py", "import flask", "transfer is a library"),
+        ("transfer/imaging/images.py", "import flask", "transfer is a library"),
         ("transfer/settings.py", "from config import Config", "transfer is a library"),
         ("transfer/engine.py", "import webapp.models", "transfer is a library"),
-        ("transfer/color.py", "from redis import Redis", "transfer is a library"),
-        ("webapp/studio.py", "import torch", "the web process never imports torch"),
-        ("webapp/gallery.py", "import transfer.engine", "the web process never imports torch"),
-        # Through another module, and inside a function: a page would load torch all the same.
-        ("webapp/media.py", "import transfer.images", "the web process never imports torch"),
+        ("transfer/imaging/color.py", "from redis import Redis", "transfer is a library"),
+        ("webapp/views/studio.py", "import torch", "the web process never imports torch"),
         (
-            "webapp/schedule.py",
+            "webapp/views/gallery.py",
+            "import transfer.engine",
+            "the web process never imports torch",
+        ),
+        # Through another module, and inside a function: a page would load torch all the same.
+        (
+            "webapp/views/media.py",
+            "import transfer.imaging.images",
+            "the web process never imports torch",
+        ),
+        (
+            "webapp/orders/schedule.py",
             "def late() -> None:\n    import transfer.engine",
             "the web process never imports torch",
         ),
-        ("webapp/studio.py", "from webapp import jobs", "only the worker imports what paints"),
-        ("webapp/admin.py", "import webapp.worker", "only the worker imports what paints"),
-        ("webapp/health.py", "from webapp import watch", "only the worker imports what paints"),
-        ("webapp/watch.py", "from webapp.trash import bp", "the worker knows no pages"),
-        # Through a module that both use.
-        ("webapp/purge.py", "import webapp.gallery", "the worker knows no pages"),
-        ("webapp/studio.py", "import rq", "only webapp.queue and the worker know RQ"),
         (
-            "webapp/schedule.py",
+            "webapp/views/studio.py",
+            "from webapp import jobs",
+            "only the worker imports what paints",
+        ),
+        (
+            "webapp/views/admin.py",
+            "import webapp.worker.rq_worker",
+            "only the worker imports what paints",
+        ),
+        (
+            "webapp/views/health.py",
+            "from webapp import watch",
+            "only the worker imports what paints",
+        ),
+        (
+            "webapp/worker/reaper.py",
+            "from webapp.views.trash import bp",
+            "the worker knows no pages",
+        ),
+        # Through a module that both use.
+        ("webapp/orders/purge.py", "import webapp.views.gallery", "the worker knows no pages"),
+        ("webapp/views/studio.py", "import rq", "only webapp.orders.queue and the worker know RQ"),
+        (
+            "webapp/orders/schedule.py",
             "from rq.job import Job",
-            "only webapp.queue and the worker know RQ",
+            "only webapp.orders.queue and the worker know RQ",
         ),
         ("deploy/start.py", "from webapp import create_app", "the start command only runs"),
         ("transfer/errors.py", "import transfer.settings", "transfer: each layer knows only"),
-        ("transfer/losses.py", "import transfer.engine", "transfer: each layer knows only"),
+        (
+            "transfer/objective/losses.py",
+            "import transfer.engine",
+            "transfer: each layer knows only",
+        ),
     ],
 )
 def test_contract_bites(tree: Path, module: str, line: str, contract: str) -> None:

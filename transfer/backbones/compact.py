@@ -6,13 +6,13 @@ import safetensors
 import safetensors.torch
 import torch
 
-from transfer.backbones import catalog
+from transfer.backbones import registry
 from transfer.backbones.vgg import CONVOLUTIONS, VggBackbone
 from transfer.errors import WeightsUnavailable
 from transfer.settings import Precision
 
 NAME = "compact"
-DATA_FILE = catalog.COMPACT_FILE
+DATA_FILE = registry.COMPACT_FILE
 
 
 def load(device: torch.device, precision: Precision = Precision.AUTO) -> VggBackbone:

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from transfer.backbones.trace import Trace, dtype_back, turned
-from transfer.backbones.trace import reflected as reflected
+from transfer.backbones.backward import SavedForBackward, dtype_back, flip_kernel
+from transfer.backbones.backward import pad_reflect as pad_reflect
 from transfer.errors import ShapeError
 from transfer.settings import CONTENT_LAYER as CONTENT_LAYER
 from transfer.settings import STYLE_LAYERS as STYLE_LAYERS
@@ -34,7 +34,7 @@ MEAN_BGR = (103.939, 116.779, 123.68)
 Weights = Mapping[str, tuple[Tensor, Tensor]]
 """Kernel (out, in, 3, 3) and bias (out,) by convolution, for BGR input as VGG-19 was trained."""
 
-See = Callable[[str, Tensor], None]
+OnFeatures = Callable[[str, Tensor], None]
 """Told of a layer and its activations, shape (1, C, H, W)."""
 
 
@@ -64,16 +64,19 @@ class VggBackbone:
         self.dtype_back = dtype_back(device, precision)
         """Of gradients."""
         self._weights = {
-            layer: (_laid_out(kernel.to(device, torch.float32)), bias.to(device, torch.float32))
-            for layer, (kernel, bias) in _folded(weights).items()
+            layer: (
+                _channels_last(kernel.to(device, torch.float32)),
+                bias.to(device, torch.float32),
+            )
+            for layer, (kernel, bias) in _fold_input_scaling(weights).items()
         }
         self._weights_back = {
-            layer: _laid_out(turned(kernel).to(self.dtype_back))
+            layer: _channels_last(flip_kernel(kernel).to(self.dtype_back))
             for layer, (kernel, _) in self._weights.items()
         }
 
     @property
-    def is_halved(self) -> bool:
+    def is_fp16(self) -> bool:
         """Whether gradients are in half precision."""
         return self.dtype_back.itemsize == 2
 
@@ -114,12 +117,12 @@ class VggBackbone:
         activations: Tensor,
         stages: range,
         layers: Collection[str],
-        see: See,
+        on_features: OnFeatures,
         pooling: Pooling = Pooling.MAX,
         *,
         has_map: bool,
-        trace: Trace | None = None,
-        is_rounded: bool = False,
+        saved: SavedForBackward | None = None,
+        low_precision: bool = False,
     ) -> Tensor | None:
         """Some stages, from what the one before left after its pooling.
 
@@ -127,65 +130,69 @@ class VggBackbone:
             activations: the image for the first stage, otherwise a map, shape (1, C, H, W).
             stages: which, from 0 on.
             layers: that are wanted of them.
-            see: what is called with each of these and its activations, as soon as they are there.
+            on_features: called with each of these and its activations, as soon as they are there.
             pooling: see `features`.
             has_map: whether the map behind the last one is wanted, too.
-            trace: remembers what the way back needs; without it, autograd can go there.
-            is_rounded: whether to compute in the precision of gradients all but the first
+            saved: remembers what the way back needs; without it, autograd can go there.
+            low_precision: whether to compute in the precision of gradients all but the first
                 convolution, which is quick, and a small difference of large numbers.
 
         Returns:
             the map behind, if it is wanted.
         """
         wanted = set(layers)
-        activations = _laid_out(activations)
+        activations = _channels_last(activations)
         for stage in stages:
             if stage > stages.start:
-                activations = self._pooled(activations, pooling, trace)
+                activations = self._pool(activations, pooling, saved)
             for convolution in CONVOLUTIONS[stage]:
                 before = activations
-                activations = self._convolved(before, convolution, is_rounded=is_rounded)
+                activations = self._convolve(before, convolution, low_precision=low_precision)
                 layer = convolution.replace("conv", "relu")
-                if trace is not None:
-                    again: Callable[[], Tensor] | None = None
+                if saved is not None:
+                    recompute: Callable[[], Tensor] | None = None
                     if convolution == _FIRST:
-                        again = partial(self._convolved, before, convolution, is_rounded=is_rounded)
+                        recompute = partial(
+                            self._convolve, before, convolution, low_precision=low_precision
+                        )
                     is_last = convolution == CONVOLUTIONS[stage][-1]
-                    trace.convolved(layer, activations, again, is_last=is_last)
+                    saved.save_convolution(layer, activations, recompute, is_last=is_last)
                 if layer in wanted:
-                    see(layer, activations)
+                    on_features(layer, activations)
                     wanted.remove(layer)
                     if not wanted and not has_map:
                         return None
         if wanted:
             raise KeyError(f"unknown layers: {sorted(wanted)}")
-        return self._pooled(activations, pooling, trace) if has_map else None
+        return self._pool(activations, pooling, saved) if has_map else None
 
-    def trace(self, layers: Collection[str], *, is_packed: bool = False) -> Trace:
+    def start_saving(self, layers: Collection[str], *, is_packed: bool = False) -> SavedForBackward:
         """For `run`, if the gradient of something that these layers tell is wanted."""
-        return Trace(self._weights_back, layers, self.dtype_back, is_packed=is_packed)
+        return SavedForBackward(self._weights_back, layers, self.dtype_back, is_packed=is_packed)
 
-    def _convolved(self, activations: Tensor, convolution: str, *, is_rounded: bool) -> Tensor:
-        is_exact = convolution == _FIRST or not is_rounded
+    def _convolve(self, activations: Tensor, convolution: str, *, low_precision: bool) -> Tensor:
+        is_exact = convolution == _FIRST or not low_precision
         kernel, bias = (self._weights if is_exact else self._rounded)[convolution]
-        padded = reflected(_laid_out(activations.to(kernel.dtype)))
+        padded = pad_reflect(_channels_last(activations.to(kernel.dtype)))
         found = F.conv2d(padded, kernel, bias).relu_()
-        return found.to(self.dtype_back) if is_rounded else found
+        return found.to(self.dtype_back) if low_precision else found
 
-    def _pooled(self, activations: Tensor, pooling: Pooling, trace: Trace | None) -> Tensor:
-        if trace is not None:
-            return trace.pooled(activations, pooling)
+    def _pool(
+        self, activations: Tensor, pooling: Pooling, saved: SavedForBackward | None
+    ) -> Tensor:
+        if saved is not None:
+            return saved.pool(activations, pooling)
         if pooling is Pooling.MAX:
             return F.max_pool2d(activations, 2)
         return F.avg_pool2d(activations, 2)
 
 
-def _laid_out(tensor: Tensor) -> Tensor:
+def _channels_last(tensor: Tensor) -> Tensor:
     """As convolutions want it."""
     return tensor.contiguous(memory_format=torch.channels_last)
 
 
-def _folded(weights: Weights) -> dict[str, tuple[Tensor, Tensor]]:
+def _fold_input_scaling(weights: Weights) -> dict[str, tuple[Tensor, Tensor]]:
     """The same network for RGB in [0, 1]; exact because borders are reflected, never zero."""
     folded = dict(weights)
     kernel, bias = weights["conv1_1"]

@@ -7,7 +7,7 @@ from importlib import metadata
 import torch
 from torch import Tensor
 
-from transfer.backbones.catalog import vgg19_file
+from transfer.backbones.registry import vgg19_file
 from transfer.backbones.vgg import CONVOLUTIONS, VggBackbone
 from transfer.errors import WeightsUnavailable
 from transfer.settings import Precision

@@ -20,7 +20,7 @@ import torch
 import torch.hub
 from torch import Tensor
 
-from transfer.backbones.catalog import DOWNLOAD_COMMAND, torchvision_file
+from transfer.backbones.registry import DOWNLOAD_COMMAND, torchvision_file
 from transfer.backbones.vgg import CONVOLUTIONS, MEAN_BGR, VggBackbone
 from transfer.errors import WeightsUnavailable
 from transfer.settings import Precision
@@ -80,7 +80,7 @@ def fetch(
 
     Args:
         weights_dir: where to keep them; made if it is missing, None for
-            `catalog.default_weights_dir`.
+            `registry.default_weights_dir`.
         progress: whether stderr shows how much has come.
         source: another one than torchvision's own.
 

@@ -16,18 +16,18 @@ from config import PROJECT_ROOT, Config
 from tests.servers import clean_environ, make_config, wait_until
 from transfer.settings import Rendition
 from webapp import create_app
-from webapp.accounts import create_user
-from webapp.extensions import db, writing
-from webapp.intake import Upload
-from webapp.library import keep
+from webapp.extensions import db, write_transaction
 from webapp.models import Painting, PaintingStyle, User, new_public_id
+from webapp.uploads.library import save_picture
+from webapp.uploads.validate import Upload
+from webapp.views.accounts import create_user
 
 WorkerStarter = Callable[..., "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
 def config(tmp_path: Path, redis_url: str) -> Config:
-    return make_config(tmp_path / "instance", redis_url, threads=1)
+    return make_config(tmp_path / "instance", redis_url, torch_threads=1)
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def start_worker(config: Config, tmp_path: Path) -> Iterator[WorkerStarter]:
                     "PIC2PAINT_INSTANCE": str(config.instance_dir),
                     "REDIS_URL": config.redis_url,
                     "SECRET_KEY": config.secret_key,
-                    "PIC2PAINT_THREADS": "1",
+                    "PIC2PAINT_TORCH_THREADS": "1",
                     **settings,
                 },
                 stdout=log,
@@ -85,19 +85,19 @@ def order(
     """A queued painting without a ticket; its public id."""
     with db.session.no_autoflush:
         g.user = db.session.get_one(User, user_id)
-        content = keep(Upload("Stripes", _striped((96, 64), 8)), is_style=False).id
-        style = keep(Upload("Checks", _striped((64, 64), 4)), is_style=True).id
-    with writing() as database:
+        content = save_picture(Upload("Stripes", _striped((96, 64), 8)), is_style=False).id
+        style = save_picture(Upload("Checks", _striped((64, 64), 4)), is_style=True).id
+    with write_transaction() as database:
         painting = Painting(
             owner_id=user_id,
-            form_token=new_public_id(),
+            idempotency_key=new_public_id(),
             content_id=content,
             style_links=[PaintingStyle(position=0, picture_id=style)],
             long_edge_px=long_edge_px,
             strength=0.5,
             effort="draft",
             backbone=backbone,
-            colors=[Rendition(name).value for name in colors],
+            rendition_names=[Rendition(name).value for name in colors],
             seed=0,
         )
         database.add(painting)

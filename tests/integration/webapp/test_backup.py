@@ -22,11 +22,13 @@ from tests.integration.webapp.conftest import order
 from tests.servers import clean_environ, make_config, wait_until
 from tests.unit.webapp.client import Browser
 from transfer.settings import Rendition
-from webapp import attempts, create_app, leftovers, schedule
-from webapp.encoding import encoded
-from webapp.extensions import db, writing
+from webapp import create_app
+from webapp.extensions import db, write_transaction
 from webapp.models import Painting, State, User
-from webapp.storage import THUMBNAIL_EDGES_PX, Storage
+from webapp.orders import leases, schedule
+from webapp.storage import cleanup
+from webapp.storage.encoding import encode
+from webapp.storage.files import THUMBNAIL_EDGES_PX, Storage
 
 PASSWORD = "a good sentence"
 
@@ -82,22 +84,22 @@ def paint(public_id: str, storage: Storage) -> None:
     assert claim.public_id == public_id
     image = Image.effect_noise((128, 96), 50).convert("RGB")
     kind = Rendition.STYLED
-    storage.write(storage.rendition(public_id, kind, claim.attempt_id), encoded(image, "PNG"))
+    storage.write(storage.rendition(public_id, kind, claim.attempt_id), encode(image, "PNG"))
     for edge_px in THUMBNAIL_EDGES_PX:
         path = storage.rendition_thumbnail(public_id, kind, claim.attempt_id, edge_px)
-        storage.write(path, encoded(image, "WEBP"))
-    assert attempts.add_rendition(claim, kind, image.width, image.height)
-    storage.write(storage.animation(public_id, claim.attempt_id), encoded(image, "WEBP"))
-    assert attempts.add_animation(claim)
-    assert attempts.finish(claim, State.DONE)
-    leftovers.clear(claim.painting_id, public_id)
+        storage.write(path, encode(image, "WEBP"))
+    assert leases.add_rendition(claim, kind, image.width, image.height)
+    storage.write(storage.animation(public_id, claim.attempt_id), encode(image, "WEBP"))
+    assert leases.add_animation(claim)
+    assert leases.finish(claim, State.DONE)
+    cleanup.delete_unlisted(claim.painting_id, public_id)
 
 
 def remove(app: Flask, public_id: str) -> None:
-    """What `webapp.purge` does: the row, then the files."""
+    """What `webapp.orders.purge` does: the row, then the files."""
     with app.app_context():
         query = select(Painting).where(Painting.public_id == public_id)
-        with writing() as database:
+        with write_transaction() as database:
             database.delete(database.scalars(query).one())
         Storage(app.config["PIC2PAINT"].files_dir).remove_painting(public_id)
 
@@ -331,9 +333,9 @@ def test_a_painting_that_is_being_painted_goes_on_from_its_checkpoint(
         assert claim is not None
         storage = Storage(config.files_dir)
         storage.write(storage.checkpoint(public_id, claim.attempt_id), b"half of it")
-        preview = encoded(Image.new("RGB", (32, 24)), "JPEG")
+        preview = encode(Image.new("RGB", (32, 24)), "JPEG")
         storage.write(storage.preview(public_id), preview)
-        assert attempts.report(claim, 0.5, has_new_preview=True, has_checkpoint=True)
+        assert leases.report(claim, 0.5, has_new_preview=True, has_checkpoint=True)
 
     assert run(app, tmp_path / "copy")[0] == 0
 

@@ -11,9 +11,9 @@ from sqlalchemy import select, text
 from config import PROJECT_ROOT
 from tests.integration.webapp.conftest import order, read
 from transfer.settings import Rendition
-from webapp import attempts, schedule
 from webapp.extensions import db
 from webapp.models import Attempt, Painting, State
+from webapp.orders import leases, schedule
 
 SCRIPTS = ScriptDirectory(str(PROJECT_ROOT / "migrations"))
 REVISIONS = [script.revision for script in SCRIPTS.walk_revisions()][::-1]
@@ -40,7 +40,7 @@ def test_each_migration_keeps_what_is_there(site: Flask, ada: int, revision: str
     public_id = order(ada)
     claim = schedule.claim("w")
     assert claim is not None
-    assert attempts.add_rendition(claim, Rendition.STYLED, 3, 4)
+    assert leases.add_rendition(claim, Rendition.STYLED, 3, 4)
     db.session.remove()
 
     downgrade(revision=revision)

@@ -14,11 +14,11 @@ from sqlalchemy import select
 from tests.integration.webapp.conftest import WorkerStarter, order, read, wait_for_state
 from tests.servers import RedisServer, wait_until
 from transfer.settings import Rendition
-from webapp import attempts, orders, purge, queue, schedule, workers
 from webapp.extensions import db
 from webapp.models import Attempt, Outcome, State
-from webapp.queue import QUEUE_NAME
-from webapp.storage import THUMBNAIL_EDGES_PX, Storage
+from webapp.orders import leases, place, purge, queue, schedule, workers
+from webapp.orders.queue import QUEUE_NAME
+from webapp.storage.files import THUMBNAIL_EDGES_PX, Storage
 
 
 def outcomes(public_id: str) -> list[str | None]:
@@ -35,7 +35,7 @@ def living_workers() -> list[str]:
 
 def test_a_ticket_becomes_a_painting(site: Flask, ada: int, start_worker: WorkerStarter) -> None:
     public_id = order(ada, colors=("styled", "histogram", "luminance"))
-    assert queue.offer_ticket()
+    assert queue.enqueue()
     start_worker()
     painting = wait_for_state(public_id, State.DONE)
     assert [made.kind for made in painting.renditions] == ["styled", "histogram", "luminance"]
@@ -56,15 +56,15 @@ def test_a_ticket_becomes_a_painting(site: Flask, ada: int, start_worker: Worker
             with Image.open(thumbnail) as image:
                 assert image.format == "WEBP"
             listed.add(thumbnail)
-    assert painting.animation_id is not None
-    path = storage.animation(public_id, painting.animation_id)
+    assert painting.animation_attempt_id is not None
+    path = storage.animation(public_id, painting.animation_attempt_id)
     with Image.open(path) as image:
         assert (image.format, max(image.size)) == ("WEBP", 128)
         assert image.n_frames > 1
     listed.add(path)
-    assert painting.state_id is not None
-    state = storage.optimizer(public_id, painting.state_id)
-    assert state.stat().st_size == painting.state_bytes
+    assert painting.optimizer_attempt_id is not None
+    state = storage.optimizer(public_id, painting.optimizer_attempt_id)
+    assert state.stat().st_size == painting.optimizer_bytes
     listed.add(state)
     # Nothing else is left in the folder: no preview, no half-written file.
     assert set(path.parent.iterdir()) == listed
@@ -82,7 +82,7 @@ def test_more_tickets_than_work_do_no_harm(
 ) -> None:
     public_id = order(ada)
     for _ in range(5):
-        assert queue.offer_ticket()
+        assert queue.enqueue()
     start_worker()
     wait_for_state(public_id, State.DONE)
     tickets = queue.ticket_queue(queue.connect(redis_url))
@@ -95,7 +95,9 @@ def test_a_killed_workers_painting_is_taken_up_by_another(
 ) -> None:
     public_id = order(ada, long_edge_px=512)
     workers = {process.pid: process for process in (start_worker(), start_worker())}
-    wait_until(lambda: read(public_id).checkpoint_id is not None, 60, "a checkpoint is stored")
+    wait_until(
+        lambda: read(public_id).checkpoint_attempt_id is not None, 60, "a checkpoint is stored"
+    )
     attempt = db.session.get_one(Attempt, read(public_id).attempt_id)
     painter = workers[int(attempt.worker.rpartition(":")[2])]
     painter.kill()
@@ -104,11 +106,11 @@ def test_a_killed_workers_painting_is_taken_up_by_another(
     wait_until(lambda: len(outcomes(public_id)) == 2, 40, "another attempt began")
     painting = read(public_id)
     assert outcomes(public_id) == [Outcome.INTERRUPTED, None]
-    assert painting.interruptions == 1
+    assert painting.crash_count == 1
     # It goes on where the first one was, instead of beginning anew.
-    assert painting.resumed_at_progress == before > 0
+    assert painting.resume_progress == before > 0
     wait_until(lambda: read(public_id).progress > before, 60, "the second goes on")
-    assert wait_for_state(public_id, State.DONE).interruptions == 0
+    assert wait_for_state(public_id, State.DONE).crash_count == 0
 
 
 def test_a_stopped_worker_hands_its_painting_back(
@@ -120,8 +122,8 @@ def test_a_stopped_worker_hands_its_painting_back(
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(10) == 0
     painting = read(public_id)
-    assert (painting.state, painting.interruptions) == (State.QUEUED, 0)
-    assert painting.checkpoint_id is not None
+    assert (painting.state, painting.crash_count) == (State.QUEUED, 0)
+    assert painting.checkpoint_attempt_id is not None
     assert outcomes(public_id) == [Outcome.RETURNED]
     assert living_workers() == []
 
@@ -132,15 +134,15 @@ def test_cancelling_keeps_the_best_image_so_far(
     public_id = order(ada, long_edge_px=512)
     start_worker()
     wait_until(lambda: read(public_id).progress > 0, 60, "painting began")
-    assert orders.cancel(read(public_id))
+    assert place.cancel(read(public_id))
     painting = wait_for_state(public_id, State.CANCELLED, 20)
     (made,) = painting.renditions
-    assert (made.kind, made.is_unfinished) == ("styled", True)
+    assert (made.kind, made.is_partial) == ("styled", True)
     storage: Storage = site.extensions["pic2paint-storage"]
     with Image.open(storage.rendition(public_id, Rendition.STYLED, made.attempt_id)) as image:
         assert image.size == (made.width, made.height)
     # And after all:
-    assert orders.retry(painting)
+    assert place.retry(painting)
     assert wait_for_state(public_id, State.RUNNING, 20)
 
 
@@ -166,8 +168,8 @@ def test_a_damaged_checkpoint_costs_time_and_nothing_else(
     assert claim is not None
     storage: Storage = site.extensions["pic2paint-storage"]
     storage.write(storage.checkpoint(public_id, claim.attempt_id), b"half of it")
-    assert attempts.report(claim, 0.5, has_checkpoint=True)
-    assert attempts.interrupt(claim)
+    assert leases.report(claim, 0.5, has_checkpoint=True)
+    assert leases.interrupt(claim)
     start_worker()
     assert wait_for_state(public_id, State.DONE).progress == 1.0
 
@@ -180,7 +182,7 @@ def test_too_little_memory_is_a_sentence_and_the_worker_lives_on(
     worker = start_worker(PIC2PAINT_MAX_MEMORY_BYTES="500000000")
     # Down the whole ladder, step by step.
     painting = wait_for_state(large, State.FAILED, 300)
-    assert painting.failure == (
+    assert painting.failure_reason == (
         "There was not enough memory to paint at 1024 px. Try a smaller size."
     )
     wait_for_state(small, State.DONE)
@@ -209,8 +211,8 @@ def test_a_missing_file_fails_the_painting_with_a_sentence(
     storage.remove_picture(read(public_id).content.public_id)
     start_worker()
     painting = wait_for_state(public_id, State.FAILED)
-    assert painting.failure is not None
-    assert "Upload it again" in painting.failure
+    assert painting.failure_reason is not None
+    assert "Upload it again" in painting.failure_reason
 
 
 def test_a_forged_job_is_refused_and_the_worker_lives_on(
@@ -234,7 +236,7 @@ def test_a_painting_ordered_without_queue_runs_once_it_is_back(
     redis_server.stop(signal.SIGKILL)
     try:
         public_id = order(ada)
-        assert not queue.offer_ticket()
+        assert not queue.enqueue()
         assert not queue.is_reachable()
     finally:
         redis_server.start()
@@ -252,8 +254,8 @@ def test_a_painting_is_painted_on_and_larger(
     first = order(ada, colors=("styled", "histogram"))
     start_worker()
     painting = wait_for_state(first, State.DONE)
-    more = orders.onward(painting, 128, "more").public_id
-    larger = orders.onward(read(first), 256, "larger").public_id
+    more = place.continue_from(painting, 128, "more").public_id
+    larger = place.continue_from(read(first), 256, "larger").public_id
 
     for public_id, long_edge_px in ((more, 128), (larger, 256)):
         painted = wait_for_state(public_id, State.DONE)
@@ -280,14 +282,14 @@ def test_painting_on_works_without_what_the_optimizer_knew(
     start_worker()
     painting = wait_for_state(first, State.DONE)
     storage: Storage = site.extensions["pic2paint-storage"]
-    assert painting.state_id is not None
-    storage.optimizer(first, painting.state_id).write_bytes(b"damaged")
+    assert painting.optimizer_attempt_id is not None
+    storage.optimizer(first, painting.optimizer_attempt_id).write_bytes(b"damaged")
 
-    damaged = orders.onward(painting, 128, "one").public_id
+    damaged = place.continue_from(painting, 128, "one").public_id
     wait_for_state(damaged, State.DONE)
     assert "begins anew" in (tmp_path / "worker.log").read_text()
-    storage.optimizer(first, painting.state_id).unlink()
-    wait_for_state(orders.onward(read(first), 128, "two").public_id, State.DONE)
+    storage.optimizer(first, painting.optimizer_attempt_id).unlink()
+    wait_for_state(place.continue_from(read(first), 128, "two").public_id, State.DONE)
 
 
 def test_a_painting_whose_proof_was_removed_fails_with_a_sentence(
@@ -298,22 +300,25 @@ def test_a_painting_whose_proof_was_removed_fails_with_a_sentence(
     wait_for_state(first, State.DONE)
     worker.kill()
     worker.wait()
-    onward = orders.onward(read(first), 256, "one").public_id
-    assert orders.move_to_trash(read(first))
-    purge.remove_now([read(first).id])
+    onward = place.continue_from(read(first), 256, "one").public_id
+    assert place.move_to_trash(read(first))
+    purge.delete_paintings([read(first).id])
     start_worker()
 
-    assert "has been removed" in (wait_for_state(onward, State.FAILED).failure or "")
+    assert "has been removed" in (wait_for_state(onward, State.FAILED).failure_reason or "")
 
 
 def test_the_oldest_states_give_way(site: Flask, ada: int, start_worker: WorkerStarter) -> None:
     first, second = order(ada), order(ada)
-    start_worker(PIC2PAINT_MAX_STATES_BYTES="1500000")
+    start_worker(PIC2PAINT_MAX_OPTIMIZER_STATE_BYTES="1500000")
 
     painted = [wait_for_state(public_id, State.DONE) for public_id in (first, second)]
 
     storage: Storage = site.extensions["pic2paint-storage"]
-    assert [read(public_id).state_id is not None for public_id in (first, second)] == [False, True]
-    assert 750_000 < (painted[1].state_bytes or 0) <= 1_500_000
+    assert [read(public_id).optimizer_attempt_id is not None for public_id in (first, second)] == [
+        False,
+        True,
+    ]
+    assert 750_000 < (painted[1].optimizer_bytes or 0) <= 1_500_000
     left = [path.name for path in storage.preview(first).parent.iterdir()]
     assert not [name for name in left if name.startswith("optimizer")]

@@ -15,7 +15,7 @@ from tests.seeds import seeded
 from tests.unit.benchmarks.fakes import picture
 from transfer.backbones.vgg import VggBackbone
 from transfer.errors import ShapeError
-from transfer.statistics import statistics
+from transfer.objective.statistics import statistics
 
 
 @pytest.fixture

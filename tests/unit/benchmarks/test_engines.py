@@ -9,9 +9,9 @@ from benchmarks.common.pairs import Order, all_pairs
 from benchmarks.qualitylib import engines
 from benchmarks.qualitylib.engines import Ours
 from tests.unit.benchmarks.fakes import folder_of_pictures
-from transfer import pyramid
 from transfer.__main__ import main as transfer_main
-from transfer.settings import Effort, Expert, Settings
+from transfer.planning import pyramid
+from transfer.settings import AdvancedSettings, Effort, Settings
 
 DRAFT = Ours(Effort.DRAFT, 0.5)
 
@@ -32,19 +32,19 @@ def test_our_command_paints_and_says_how_much_work_it_was(
 ) -> None:
     asked: list[Settings] = []
 
-    def few(settings: Settings, height: int, width: int) -> tuple[pyramid.Step, ...]:
+    def few(settings: Settings, height: int, width: int) -> tuple[pyramid.Level, ...]:
         asked.append(settings)
-        return (pyramid.Step("compact", height, width, 4),)
+        return (pyramid.Level("compact", height, width, 4),)
 
-    monkeypatch.setattr(pyramid, "painting", few)
+    monkeypatch.setattr(pyramid, "first_schedule", few)
     engine = Ours(Effort.FINE, 0.65, content_weight)
     command = engine.command(order, tmp_path / "out.png")
 
     assert command[1:4] == ["-u", "-m", "transfer"]
     assert transfer_main(command[4:]) == 0
     assert DRAFT.evaluations(capsys.readouterr().err.splitlines()) == 4
-    expert = Expert(content_weight=content_weight)
-    assert asked[0] == Settings(64, 0.65, Effort.FINE, seed=3, expert=expert)
+    expert = AdvancedSettings(content_weight=content_weight)
+    assert asked[0] == Settings(64, 0.65, Effort.FINE, seed=3, advanced=expert)
     with Image.open(tmp_path / "out.png") as image:
         assert image.size == (64, 48)
 

@@ -101,10 +101,10 @@ def test_how_far_one_value_goes_on_different_pairs(results: list[Result]) -> Non
 
 
 def test_a_fixed_weight_is_a_column_but_no_point_of_the_curve(results: list[Result]) -> None:
-    weighed = Ours(Effort.DRAFT, 0.5, content_weight=0.2)
+    penalty = Ours(Effort.DRAFT, 0.5, content_weight=0.2)
     before = comparisons(results)
 
-    results.append(result(BOAT, weighed, 0.1, 0.4))
+    results.append(result(BOAT, penalty, 0.1, 0.4))
 
     assert comparisons(results) == before
     assert tables(results)["Paintings"].rows[2][:4] == ("boat x oil", "draft", "w 0.2", "0.100")

@@ -7,10 +7,10 @@ from benchmarks.common.pastiche import PeerTime
 from benchmarks.speedlib.flops import evaluation_flops
 from benchmarks.speedlib.report import Report, as_data, as_markdown, as_text
 from benchmarks.speedlib.rows import Evaluation, Figures, RowResult, WholePainting, expected_s
-from transfer.forecast import Device, expected
+from transfer.planning.forecast import CostModel, estimate
 
 SIZES = {256: (192, 256), 512: (384, 512), 1024: (768, 1024)}
-DEVICE = Device(seconds=(0.2, 0.003, 0.5, 6.0, 0.05))
+DEVICE = CostModel(seconds=(0.2, 0.003, 0.5, 6.0, 0.05))
 
 
 def evaluated(backbone: str, size_px: int, seconds: float) -> RowResult:
@@ -21,7 +21,7 @@ def evaluated(backbone: str, size_px: int, seconds: float) -> RowResult:
 
 def painted(effort: str, size_px: int) -> RowResult:
     row = WholePainting(effort, "auto", size_px)
-    told = expected(row.work(*SIZES[size_px]), DEVICE)
+    told = estimate(row.work(*SIZES[size_px]), DEVICE)
     return RowResult(row, *SIZES[size_px], Figures(told.seconds, 200, round(told.peak_bytes)))
 
 
@@ -66,8 +66,8 @@ def test_the_share_is_that_of_the_matrix_product(report: Report) -> None:
 def test_the_data_is_json_and_has_the_device(report: Report) -> None:
     data = json.loads(json.dumps(as_data(report)))
 
-    device = Device(**data["device"])
-    told = expected(WholePainting("draft", "auto", 512).work(384, 512), device)
+    device = CostModel(**data["device"])
+    told = estimate(WholePainting("draft", "auto", 512).work(384, 512), device)
     assert told.seconds == pytest.approx(painted("draft", 512).figures.seconds, rel=0.1)  # type: ignore[union-attr]
     assert data["paintings"][0]["effort"] == "draft"
 
@@ -102,7 +102,7 @@ def test_without_anything_there_is_still_a_report() -> None:
     empty = Report("Speed", {}, {}, [], None)
 
     assert "Speed" in as_text(empty)
-    assert as_data(empty)["device"] == asdict(Device())
+    assert as_data(empty)["device"] == asdict(CostModel())
 
 
 def test_what_a_row_takes_is_told_by_like_ones() -> None:

@@ -9,7 +9,7 @@ from supervisor import process
 from supervisor.options import ServerOptions
 from supervisor.states import ProcessStates
 
-from deploy.supervision import Places, Program, configuration
+from deploy.supervision import Paths, Program, configuration
 
 
 class Clock:
@@ -23,7 +23,7 @@ class Clock:
 
 
 def parsed(
-    places: Places, programs: list[Program], monkeypatch: pytest.MonkeyPatch
+    places: Paths, programs: list[Program], monkeypatch: pytest.MonkeyPatch
 ) -> ServerOptions:
     """The configuration as supervisor itself reads it."""
     places.run_dir.mkdir(parents=True)
@@ -40,7 +40,7 @@ def test_supervisor_reads_back_what_was_meant(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / name
-    places = Places(
+    places = Paths(
         project_dir=tmp_path,
         logs_dir=folder / "logs",
         run_dir=folder / "run",
@@ -66,7 +66,7 @@ def test_supervisor_reads_back_what_was_meant(
 def test_a_program_that_fails_for_an_hour_is_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    places = Places(
+    places = Paths(
         project_dir=tmp_path,
         logs_dir=tmp_path / "logs",
         run_dir=tmp_path / "run",

@@ -1,6 +1,6 @@
 """The loss as its formula says, of a whole picture and by autograd: what ours is compared with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,38 +8,50 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from transfer.backbones.vgg import VggBackbone
-from transfer.images import fitted_size, resized
-from transfer.losses import StyleTarget, live, roughness, style_distance, unlikeness
-from transfer.regions import Region
-from transfer.renditions import Canvas
+from transfer.imaging.images import fit_size, resize
+from transfer.imaging.masks import Region
+from transfer.objective.builder import smoothness_weight
+from transfer.objective.content_penalty import ContentPenalty, content_layer
+from transfer.objective.losses import (
+    StyleTarget,
+    active_channels,
+    content_distance,
+    style_distance,
+    total_variation,
+)
+from transfer.objective.statistics import Statistics, statistics
 from transfer.settings import Settings
-from transfer.statistics import Statistics, statistics
-from transfer.strength import Hold, content_layer
-from transfer.targets import smoothness_weight
 
 
 def objective(
-    backbone: VggBackbone, scene: Canvas, height: int, width: int, settings: Settings
+    backbone: VggBackbone,
+    content: Tensor,
+    regions: Sequence[Region],
+    height: int,
+    width: int,
+    settings: Settings,
 ) -> Callable[[Tensor], Tensor]:
-    """As `transfer.targets.objective`; each region has one style, no smaller than it is seen."""
-    expert = settings.expert
-    hold = Hold.of(settings, backbone.name, max(height, width))
+    """Build what `build_objective` does; each region has one style, no smaller than it is seen."""
+    advanced = settings.advanced
+    penalty = ContentPenalty.of(settings, backbone.name, max(height, width))
     of_content = content_layer(settings, backbone.name)
-    layers = dict(expert.style_layers)
-    smoothness = expert.smoothness_weight
+    layers = dict(advanced.style_layers)
+    smoothness = advanced.smoothness_weight
     if smoothness is None:
         smoothness = smoothness_weight(settings.smoothness)
 
     def features(image: Tensor) -> dict[str, Tensor]:
-        return backbone.features(image.expand(-1, 3, -1, -1), {*layers, of_content}, expert.pooling)
+        return backbone.features(
+            image.expand(-1, 3, -1, -1), {*layers, of_content}, advanced.pooling
+        )
 
     with torch.no_grad():
-        goal = ContentTarget.of(features(resized(scene.content, height, width))[of_content])
+        goal = ContentTarget.of(features(resize(content, height, width))[of_content])
         goals = []
-        for region in scene.regions:
+        for region in regions:
             (style,) = region.styles
             edge_px = min(round(settings.brush_size * max(height, width)), max(style.shape[2:]))
-            found = features(resized(style, *fitted_size(*style.shape[2:], edge_px)))
+            found = features(resize(style, *fit_size(*style.shape[2:], edge_px)))
             targets = {layer: StyleTarget.of(statistics(found[layer])) for layer in layers}
             goals.append((region, targets))
 
@@ -53,8 +65,8 @@ def objective(
             for region, targets in goals
             for layer, weight in layers.items()
         )
-        whole = style / sum(layers.values()) + hold(content_loss(found[of_content], goal))
-        return whole + smoothness * roughness(image)
+        whole = style / sum(layers.values()) + penalty(content_loss(found[of_content], goal))
+        return whole + smoothness * total_variation(image)
 
     return loss
 
@@ -86,17 +98,17 @@ class ContentTarget:
         mean = channels.mean(dim=1, keepdim=True)
         centered = channels - mean
         variance = centered.square().mean(dim=1)
-        is_live, floor = live(mean.flatten(), variance)
+        is_live, floor = active_channels(mean.flatten(), variance)
         return cls(centered[is_live], variance[is_live], is_live, floor)
 
 
 def content_loss(features: Tensor, target: ContentTarget) -> Tensor:
-    """`unlikeness` of features, shape (1, C, H, W)."""
+    """`content_distance` of features, shape (1, C, H, W)."""
     if not target.variance.numel():
         return features.sum() * 0.0
     channels = features[0].flatten(1)[target.is_live]
     channels = channels - channels.mean(dim=1, keepdim=True)
-    return unlikeness(
+    return content_distance(
         (channels * target.centered).mean(dim=1),
         channels.square().mean(dim=1),
         target.variance,

@@ -10,10 +10,10 @@ from PIL import Image
 
 from tests.seeds import shifted
 from transfer import (
+    AdvancedSettings,
     Backbone,
     ColorMap,
     Effort,
-    Expert,
     InvalidSetting,
     MaskCount,
     MaskUnusable,
@@ -22,7 +22,7 @@ from transfer import (
     Settings,
     Start,
 )
-from transfer.engine import Painter, Painting
+from transfer.engine import Painter, PaintResult
 
 EVALUATIONS = 24
 STYLED = Rendition.STYLED
@@ -58,13 +58,13 @@ def painted(
     styles: Sequence[Image.Image],
     masks: Sequence[Image.Image | None] = (),
     **changes: Any,
-) -> Painting:
-    expert = changes.pop("expert", Expert(evaluations=EVALUATIONS))
+) -> PaintResult:
+    advanced = changes.pop("expert", AdvancedSettings(evaluations=EVALUATIONS))
     settings = Settings(
         long_edge_px=80,
         effort=Effort.DRAFT,
         backbone=Backbone.COMPACT,
-        expert=expert,
+        advanced=advanced,
         **changes,
     )
     return painter.paint(content, styles, settings, masks=masks)
@@ -103,7 +103,7 @@ def test_a_bigger_brush_makes_larger_strokes(painter: Painter) -> None:
                 gray,
                 [blots()],
                 brush_size=size,
-                expert=Expert(evaluations=30, content_weight=0),
+                advanced=AdvancedSettings(evaluations=30, content_weight=0),
             )
         )
         for size in (0.5, 1.0, 2.0)
@@ -216,7 +216,10 @@ def test_a_region_of_a_few_pixels_is_painted(painter: Painter, content: Image.Im
 def test_masks_fit_elongated_and_one_colored_pictures(painter: Painter) -> None:
     red = Image.new("RGB", (640, 32), (200, 30, 30))
     settings = Settings(
-        long_edge_px=320, effort=Effort.DRAFT, expert=Expert(evaluations=10), renditions=RENDITIONS
+        long_edge_px=320,
+        effort=Effort.DRAFT,
+        advanced=AdvancedSettings(evaluations=10),
+        renditions=RENDITIONS,
     )
 
     painting = painter.paint(red, [red], settings, masks=[half_mask("right", (640, 32))])
@@ -298,8 +301,8 @@ def test_raw_weights_take_the_place_of_the_sliders(
     painter: Painter, content: Image.Image, style: Image.Image
 ) -> None:
     def at(**raw: float) -> np.ndarray:
-        expert = Expert(evaluations=EVALUATIONS, **raw)
-        return styled(painter, content, [style], start=Start.CONTENT, expert=expert)
+        advanced = AdvancedSettings(evaluations=EVALUATIONS, **raw)
+        return styled(painter, content, [style], start=Start.CONTENT, advanced=advanced)
 
     usual = styled(painter, content, [style], start=Start.CONTENT)
     assert np.array_equal(at(smoothness_weight=2.0), usual)
@@ -315,20 +318,22 @@ def test_raw_weights_take_the_place_of_the_sliders(
 
 
 @pytest.mark.parametrize(
-    "expert",
+    "advanced",
     [
-        Expert(evaluations=EVALUATIONS, pooling=Pooling.AVERAGE),
-        Expert(evaluations=EVALUATIONS, style_layers=(("relu1_1", 1.0), ("relu2_1", 1.0))),
-        Expert(evaluations=EVALUATIONS, style_layers=(("relu5_1", 1.0),)),
-        Expert(evaluations=EVALUATIONS, content_layer="relu2_2"),
-        Expert(evaluations=EVALUATIONS * 3),
+        AdvancedSettings(evaluations=EVALUATIONS, pooling=Pooling.AVERAGE),
+        AdvancedSettings(
+            evaluations=EVALUATIONS, style_layers=(("relu1_1", 1.0), ("relu2_1", 1.0))
+        ),
+        AdvancedSettings(evaluations=EVALUATIONS, style_layers=(("relu5_1", 1.0),)),
+        AdvancedSettings(evaluations=EVALUATIONS, content_layer="relu2_2"),
+        AdvancedSettings(evaluations=EVALUATIONS * 3),
     ],
     ids=["pooling", "shallow", "deep", "content layer", "evaluations"],
 )
 def test_what_experts_choose_is_seen(
-    painter: Painter, content: Image.Image, style: Image.Image, expert: Expert
+    painter: Painter, content: Image.Image, style: Image.Image, advanced: AdvancedSettings
 ) -> None:
-    chosen = painted(painter, content, [style], expert=expert)
+    chosen = painted(painter, content, [style], advanced=advanced)
 
     assert (
         apart(
@@ -336,7 +341,7 @@ def test_what_experts_choose_is_seen(
         )
         > 2
     )
-    assert chosen.evaluations == expert.evaluations
+    assert chosen.evaluations == advanced.evaluations
 
 
 def test_the_animation_goes_from_the_start_to_the_painting(
@@ -370,7 +375,7 @@ def test_the_animation_goes_from_the_start_to_the_painting(
         {"brush_size": 2.0},
         {"start": Start.NOISE},
         {"smoothness": 1.0},
-        {"expert": Expert(evaluations=10, pooling=Pooling.AVERAGE)},
+        {"expert": AdvancedSettings(evaluations=10, pooling=Pooling.AVERAGE)},
     ],
 )
 @pytest.mark.parametrize("size", [(16, 16), (640, 32)])
@@ -378,12 +383,12 @@ def test_every_control_is_safe_for_odd_pictures(
     painter: Painter, changes: dict[str, Any], size: tuple[int, int]
 ) -> None:
     gray = Image.new("L", size, 128)
-    expert = changes.get("expert", Expert(evaluations=10))
+    advanced = changes.get("expert", AdvancedSettings(evaluations=10))
     settings = Settings(
         long_edge_px=320 if size == (640, 32) else 64,
         effort=Effort.DRAFT,
         renditions=RENDITIONS,
-        **(changes | {"expert": expert}),
+        **(changes | {"expert": advanced}),
     )
 
     painting = painter.paint(gray, [gray], settings, masks=[Image.new("L", size, 200)])
@@ -394,7 +399,7 @@ def test_every_control_is_safe_for_odd_pictures(
 def test_with_every_control_in_use_the_same_is_painted_again_bit_for_bit(
     painter: Painter, content: Image.Image
 ) -> None:
-    def once(seed: int) -> Painting:
+    def once(seed: int) -> PaintResult:
         return painted(
             painter,
             content,
@@ -408,7 +413,7 @@ def test_with_every_control_in_use_the_same_is_painted_again_bit_for_bit(
             start=Start.NOISE,
             color_map=ColorMap.CHOLESKY,
             animation=True,
-            expert=Expert(
+            advanced=AdvancedSettings(
                 content_weight=0.3,
                 smoothness_weight=1.0,
                 style_layers=(("relu1_1", 1.0), ("relu3_2", 2.0), ("relu5_1", 0.5)),

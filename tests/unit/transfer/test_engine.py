@@ -13,9 +13,9 @@ from transfer import (
     Rendition,
     Settings,
     StyleMissing,
-    pyramid,
 )
 from transfer.engine import Painter, Progress, paint
+from transfer.planning import pyramid
 
 ALL = (Rendition.STYLED, Rendition.HISTOGRAM, Rendition.LUMINANCE)
 
@@ -24,20 +24,20 @@ ALL = (Rendition.STYLED, Rendition.HISTOGRAM, Rendition.LUMINANCE)
 def few_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two scales of compact, then a little vgg19: every part of the plan, in a second."""
 
-    def painting(settings: Settings, height: int, width: int) -> tuple[pyramid.Step, ...]:
+    def painting(settings: Settings, height: int, width: int) -> tuple[pyramid.Level, ...]:
         if min(height, width) < 32:
-            return (pyramid.Step("compact", height, width, 4),)
+            return (pyramid.Level("compact", height, width, 4),)
         return (
-            pyramid.Step("compact", height // 2, width // 2, 5),
-            pyramid.Step("compact", height, width, 4),
-            pyramid.Step("vgg19", height, width, 2),
+            pyramid.Level("compact", height // 2, width // 2, 5),
+            pyramid.Level("compact", height, width, 4),
+            pyramid.Level("vgg19", height, width, 2),
         )
 
-    def retouching(settings: Settings, height: int, width: int) -> tuple[pyramid.Step, ...]:
-        return (pyramid.Step("compact", height, width, 3),)
+    def retouching(settings: Settings, height: int, width: int) -> tuple[pyramid.Level, ...]:
+        return (pyramid.Level("compact", height, width, 3),)
 
-    monkeypatch.setattr(pyramid, "painting", painting)
-    monkeypatch.setattr(pyramid, "retouching", retouching)
+    monkeypatch.setattr(pyramid, "first_schedule", painting)
+    monkeypatch.setattr(pyramid, "refine_schedule", retouching)
 
 
 def settings(long_edge_px: int = 64, renditions: tuple[Rendition, ...] = ALL) -> Settings:

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from transfer import (
+    AdvancedSettings,
     Backbone,
     ColorMap,
     Effort,
-    Expert,
     InvalidSetting,
     Pooling,
     Rendition,
@@ -95,13 +95,13 @@ def test_settings_outside_their_range_are_refused_by_name(
 )
 def test_what_experts_say_is_checked_too(change: dict[str, Any], setting: str) -> None:
     with pytest.raises(InvalidSetting, match=rf"^{setting} must be .+, not .+\.$") as caught:
-        Expert(**change)
+        AdvancedSettings(**change)
 
     assert caught.value.setting == setting
 
 
 def test_every_setting_can_be_at_its_limits() -> None:
-    expert = Expert(
+    advanced = AdvancedSettings(
         content_weight=0,
         smoothness_weight=1e6,
         style_layers=(("relu5_1", 1), ("relu1_2", 0.0)),
@@ -116,7 +116,7 @@ def test_every_setting_can_be_at_its_limits() -> None:
         start=Start.NOISE,
         color_map=ColorMap.CHOLESKY,
         animation=True,
-        expert=expert,
+        advanced=advanced,
     )
 
     assert hash(settings) == hash(settings)
@@ -139,7 +139,7 @@ def test_defaults_are_what_the_command_line_promises() -> None:
 
 def test_settings_and_errors_do_not_import_torch() -> None:
     code = (
-        "import sys, transfer, transfer.settings, transfer.errors, transfer.pyramid;"
+        "import sys, transfer, transfer.settings, transfer.errors, transfer.planning.pyramid;"
         "sys.exit('torch' in sys.modules)"
     )
 

@@ -23,9 +23,9 @@ from tests.unit.webapp import files
 from tests.unit.webapp.client import Browser
 from transfer.settings import Rendition
 from webapp import create_app
-from webapp.extensions import Base, db, writing
+from webapp.extensions import Base, db, write_transaction
 from webapp.models import Painting, PaintingStyle, Picture, RenditionFile, State, User, now
-from webapp.storage import THUMBNAIL_EDGES_PX, Storage
+from webapp.storage.files import THUMBNAIL_EDGES_PX, Storage
 
 PASSWORD = "a short sentence"
 
@@ -175,7 +175,7 @@ def make_picture(
         storage.write(storage.picture(picture_id), files.jpeg(*size))
         storage.write(storage.picture_thumbnail(picture_id), files.webp(*size))
         owner_id = _user_id(owner)
-        with writing() as database:
+        with write_transaction() as database:
             database.add(
                 Picture(
                     public_id=picture_id,
@@ -212,9 +212,9 @@ def make_painting(
         "strength": 0.5,
         "effort": "draft",
         "backbone": "auto",
-        "colors": ["styled"],
+        "rendition_names": ["styled"],
         "seed": 0,
-        "form_token": painting_id,
+        "idempotency_key": painting_id,
         "attempt_id": attempt_id if state is State.RUNNING else None,
         "started_at": None if state is State.QUEUED else moment,
         "finished_at": moment if state.is_final else None,
@@ -227,13 +227,13 @@ def make_painting(
                 path = storage.rendition_thumbnail(painting_id, kind, attempt_id, edge)
                 storage.write(path, files.webp(96, 64))
         if has_animation:
-            values["animation_id"] = attempt_id
+            values["animation_attempt_id"] = attempt_id
             storage.write(storage.animation(painting_id, attempt_id), files.webp(96, 64))
         if values.get("preview_version"):
             storage.write(storage.preview(painting_id), files.jpeg(48, 32))
         owner_id = _user_id(owner)
         pictures = {p.public_id: p.id for p in db.session.scalars(select(Picture))}
-        with writing() as database:
+        with write_transaction() as database:
             painting = Painting(
                 public_id=painting_id,
                 owner_id=owner_id,
@@ -246,7 +246,7 @@ def make_painting(
                         attempt_id=attempt_id,
                         width=96,
                         height=64,
-                        is_unfinished=state is State.CANCELLED,
+                        is_partial=state is State.CANCELLED,
                     )
                     for kind in renditions
                 ],
@@ -289,7 +289,7 @@ def row(app: Flask, painting_id: str) -> Painting:
 
 def change(app: Flask, painting_id: str, **values: Any) -> None:
     """Set columns of a painting."""
-    with app.app_context(), writing() as database:
+    with app.app_context(), write_transaction() as database:
         painting = database.scalars(select(Painting).where(Painting.public_id == painting_id)).one()
         for name, value in values.items():
             setattr(painting, name, value)

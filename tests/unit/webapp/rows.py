@@ -2,12 +2,12 @@
 
 from sqlalchemy import select
 
-from webapp.extensions import db, writing
+from webapp.extensions import db, write_transaction
 from webapp.models import Painting, PaintingStyle, Picture, User, new_public_id
 
 
 def make_user(name: str) -> int:
-    with writing() as database:
+    with write_transaction() as database:
         user = User(name=name, name_key=name, password_hash="none")
         database.add(user)
         database.flush()
@@ -18,19 +18,19 @@ def make_user(name: str) -> int:
 
 
 def make_painting(user_id: int, **values: object) -> Painting:
-    with writing() as database:
+    with write_transaction() as database:
         picture_id = database.scalar(select(Picture.id).where(Picture.owner_id == user_id))
         assert picture_id is not None
         painting = Painting(
             owner_id=user_id,
-            form_token=new_public_id(),
+            idempotency_key=new_public_id(),
             content_id=picture_id,
             style_links=[PaintingStyle(position=0, picture_id=picture_id)],
             long_edge_px=256,
             strength=0.5,
             effort="draft",
             backbone="auto",
-            colors=["styled"],
+            rendition_names=["styled"],
             seed=0,
             **values,
         )

@@ -1,0 +1,197 @@
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from tests.seeds import seeded
+from transfer.engine import Painter
+from transfer.imaging.images import to_tensor
+from transfer.imaging.masks import Region
+from transfer.objective.builder import build_objective, smoothness_weight
+from transfer.pipeline.renditions import RenditionTask
+from transfer.settings import LAYERS, AdvancedSettings, Pooling, Settings
+
+HEIGHT, WIDTH = 48, 64
+
+
+@pytest.fixture
+def photo(content: Image.Image) -> Tensor:
+    return to_tensor(content, WIDTH)
+
+
+def task(photo: Tensor, *regions: Region) -> RenditionTask:
+    return RenditionTask(content=photo, regions=regions, start=photo, shown=lambda image: image)
+
+
+def everywhere(style: Image.Image | Tensor) -> Region:
+    return Region((style if isinstance(style, Tensor) else to_tensor(style),), None, None)
+
+
+def loss(
+    painter: Painter, canvas: RenditionTask, image: Tensor, advanced: AdvancedSettings
+) -> float:
+    settings = Settings(advanced=advanced)
+    value, _ = build_objective(
+        painter.backbone("compact"), canvas.content, canvas.regions, HEIGHT, WIDTH, settings
+    )(image)
+    return value.item()
+
+
+ONLY_STYLE = AdvancedSettings(content_weight=0.0, smoothness_weight=0.0)
+ONLY_CONTENT = AdvancedSettings(content_weight=2.0, smoothness_weight=0.0)
+
+
+def test_weights_are_what_they_are_called(
+    painter: Painter, photo: Tensor, style: Image.Image
+) -> None:
+    canvas = task(photo, everywhere(style))
+    image = torch.rand(1, 3, HEIGHT, WIDTH, generator=seeded(0))
+
+    def at(content: float, smoothness: float) -> float:
+        advanced = AdvancedSettings(content_weight=content, smoothness_weight=smoothness)
+        return loss(painter, canvas, image, advanced)
+
+    bare = at(0, 0)
+    assert at(2, 0) - bare == pytest.approx(2 * (at(1, 0) - bare), rel=1e-3)
+    assert at(0, 2) - bare == pytest.approx(2 * (at(0, 1) - bare), rel=1e-3)
+    assert loss(painter, canvas, image, AdvancedSettings(content_weight=1)) == at(
+        1, smoothness_weight(0.5)
+    )
+
+
+def test_the_style_in_itself_and_the_photo_in_itself_cost_nothing(
+    painter: Painter, photo: Tensor
+) -> None:
+    canvas = task(photo, everywhere(photo))
+
+    assert loss(painter, canvas, photo, ONLY_STYLE) < 1e-9
+    assert loss(painter, canvas, photo, ONLY_CONTENT) < 1e-7
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_each_layer_can_be_chosen(
+    painter: Painter, photo: Tensor, style: Image.Image, layer: str
+) -> None:
+    canvas = task(photo, everywhere(style))
+    image = photo.flip(3)
+    as_style = replace(ONLY_STYLE, style_layers=((layer, 3.0),))
+    as_content = replace(ONLY_CONTENT, style_layers=((layer, 1.0),), content_layer=layer)
+
+    assert loss(painter, canvas, image, as_style) > 0
+    assert loss(painter, canvas, image, as_content) > loss(painter, canvas, image, as_style)
+
+
+def test_only_the_ratios_of_layer_weights_count(
+    painter: Painter, photo: Tensor, style: Image.Image
+) -> None:
+    canvas = task(photo, everywhere(style))
+
+    def at(*layers: tuple[str, float]) -> float:
+        return loss(painter, canvas, photo, replace(ONLY_STYLE, style_layers=layers))
+
+    shallow, deep = at(("relu1_1", 1)), at(("relu4_1", 1))
+    assert at(("relu1_1", 3), ("relu4_1", 1)) == pytest.approx((3 * shallow + deep) / 4, rel=1e-4)
+    assert at(("relu1_1", 30), ("relu4_1", 10)) == pytest.approx((3 * shallow + deep) / 4, rel=1e-4)
+    assert at(("relu1_1", 1), ("relu4_1", 0)) == shallow
+
+
+def test_pooling_changes_what_is_seen_below_the_first_stage(
+    painter: Painter, photo: Tensor, style: Image.Image
+) -> None:
+    canvas = task(photo, everywhere(style))
+
+    def at(layer: str, pooling: Pooling) -> float:
+        advanced = replace(ONLY_STYLE, style_layers=((layer, 1.0),), pooling=pooling)
+        return loss(painter, canvas, photo, advanced)
+
+    assert at("relu1_2", Pooling.MAX) == at("relu1_2", Pooling.AVERAGE)
+    assert at("relu3_1", Pooling.MAX) != pytest.approx(at("relu3_1", Pooling.AVERAGE), rel=0.01)
+
+
+def test_a_style_seen_in_a_bigger_brush_is_its_own_enlargement(painter: Painter) -> None:
+    """The statistics of an image of large strokes are nearer to the style at brush size 2."""
+    tiles = torch.rand(1, 3, 24, 32, generator=seeded(1))
+    small = torch.nn.functional.interpolate(tiles, scale_factor=2)  # strokes of 2 px
+    large = torch.nn.functional.interpolate(tiles[..., :12, :16], scale_factor=4)  # of 4 px
+    doubled = torch.nn.functional.interpolate(small, scale_factor=2)
+    canvas = task(small, everywhere(doubled))
+
+    def at(brush_size: float, image: Tensor) -> float:
+        settings = Settings(brush_size=brush_size, advanced=ONLY_STYLE)
+        backbone = painter.backbone("compact")
+        value, _ = build_objective(
+            backbone, canvas.content, canvas.regions, HEIGHT, WIDTH, settings
+        )(image)
+        return value.item()
+
+    assert at(1.0, small) < at(1.0, large)
+    assert at(2.0, large) < at(2.0, small)
+
+
+def left_half() -> Tensor:
+    guide = torch.zeros(1, 1, HEIGHT, WIDTH)
+    guide[..., : WIDTH // 2] = 1.0
+    return guide
+
+
+def gradient(
+    painter: Painter, canvas: RenditionTask, image: Tensor, advanced: AdvancedSettings
+) -> Tensor:
+    settings = Settings(advanced=advanced)
+    return build_objective(
+        painter.backbone("compact"), canvas.content, canvas.regions, HEIGHT, WIDTH, settings
+    )(image)[1]
+
+
+def test_a_region_draws_only_its_own_pixels(
+    painter: Painter, photo: Tensor, style: Image.Image
+) -> None:
+    shallow = replace(ONLY_STYLE, style_layers=(("relu1_1", 1.0), ("relu2_1", 1.0)))
+    guided = replace(everywhere(style), guide=left_half())
+
+    found = gradient(painter, task(photo, guided), photo, shallow)
+
+    assert found[..., :24].abs().mean() > 0
+    # relu2_1 looks 5 px around itself.
+    assert found[..., WIDTH // 2 + 8 :].abs().max() == 0
+
+
+def test_inside_its_region_a_style_draws_as_strongly_as_everywhere(painter: Painter) -> None:
+    """Both halves of the image are alike, so that only the share of the area could differ."""
+    generator = seeded(2)
+    half = torch.rand(1, 3, HEIGHT, WIDTH // 2, generator=generator)
+    image = torch.cat([half, half], dim=3)
+    style = torch.rand(1, 3, HEIGHT, WIDTH, generator=generator).square()
+    shallow = replace(ONLY_STYLE, style_layers=(("relu1_1", 1.0),))
+    guided = replace(everywhere(style), guide=left_half())
+
+    inside = gradient(painter, task(image, guided), image, shallow)[..., 4:28]
+    whole = gradient(painter, task(image, everywhere(style)), image, shallow)[..., 4:28]
+
+    assert torch.allclose(inside, whole, rtol=0.2, atol=0.1 * whole.abs().max().item())
+
+
+@pytest.mark.parametrize("pixels", [1, 3])
+def test_a_tiny_region_is_safe(
+    painter: Painter, photo: Tensor, style: Image.Image, pixels: int
+) -> None:
+    guide = torch.zeros(1, 1, HEIGHT, WIDTH)
+    guide[..., 20 : 20 + pixels, 30 : 30 + pixels] = 1.0 / 255.0
+    tiny = replace(everywhere(style), guide=guide)
+
+    found = gradient(painter, task(photo, tiny), photo, AdvancedSettings())
+
+    assert found.isfinite().all()
+    assert found.abs().max() < 1.0
+
+
+def test_equal_steps_of_smoothness_are_equal_factors() -> None:
+    weights = [smoothness_weight(value) for value in (0.0, 0.25, 0.5, 0.75, 1.0)]
+
+    assert weights[2] == 2.0
+    factors = [after / before for before, after in pairwise(weights)]
+    assert factors == pytest.approx([factors[0]] * 4)
+    assert factors[0] > 1

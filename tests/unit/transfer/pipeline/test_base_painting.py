@@ -1,0 +1,230 @@
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from transfer.engine import BasePainting, Painter
+from transfer.errors import (
+    BasePaintingUnusable,
+    Cancelled,
+    CheckpointUnusable,
+    InvalidSetting,
+    TransferError,
+)
+from transfer.pipeline.progress import Progress
+from transfer.settings import AdvancedSettings, Backbone, Rendition, Settings
+
+SMALL = Settings(
+    long_edge_px=80, backbone=Backbone.COMPACT, advanced=AdvancedSettings(evaluations=24)
+)
+LARGE = replace(SMALL, long_edge_px=160)
+
+
+@pytest.fixture
+def base(painter: Painter, content: Image.Image, style: Image.Image) -> BasePainting:
+    states: list[bytes] = []
+    painted = painter.paint(content, [style], SMALL, on_state=states.append)
+    (state,) = states
+    return BasePainting(painted.renditions[Rendition.STYLED], state)
+
+
+class Stopped(Cancelled):
+    """Half way."""
+
+    def __init__(self, checkpoint: bytes) -> None:
+        super().__init__("enough")
+        self.checkpoint = checkpoint
+
+
+def stop_amid(progress: Progress) -> None:
+    if progress.fraction > 0.5:
+        raise Stopped(progress.checkpoint())
+
+
+def difference(one: Image.Image, other: Image.Image) -> float:
+    left, right = (np.asarray(image, dtype=float) / 255 for image in (one, other))
+    return float(np.abs(left - right).mean())
+
+
+def test_more_goes_on_as_if_it_had_not_stopped(
+    painter: Painter, content: Image.Image, style: Image.Image
+) -> None:
+    """A painting of one scale, in two goes and in one."""
+    losses: list[float] = []
+    states: list[bytes] = []
+
+    def listen(progress: Progress) -> None:
+        losses.append(progress.loss)
+
+    first = painter.paint(content, [style], SMALL, listen, on_state=states.append)
+    base = BasePainting(first.renditions[Rendition.STYLED], states[0])
+    painter.paint(content, [style], SMALL, listen, base=base)
+    in_two = losses.copy()
+    losses.clear()
+    once = replace(SMALL, advanced=AdvancedSettings(evaluations=47))
+    painter.paint(content, [style], once, listen)
+
+    # The last evaluation of the first is the first of the second.
+    assert in_two[23] == in_two[24]
+    assert in_two[:24] + in_two[25:] == losses
+
+
+@pytest.mark.parametrize("evaluations", [12, 60])
+def test_more_goes_on_however_long_it_was_painted_before(
+    painter: Painter, content: Image.Image, style: Image.Image, evaluations: int
+) -> None:
+    states: list[bytes] = []
+    losses: list[float] = []
+    before = replace(SMALL, advanced=AdvancedSettings(evaluations=evaluations), seed=3)
+    first = painter.paint(
+        content,
+        [style],
+        before,
+        lambda progress: losses.append(progress.loss),
+        on_state=states.append,
+    )
+    end = losses[-1]
+    losses.clear()
+    base = BasePainting(first.renditions[Rendition.STYLED], states[0])
+    painter.paint(content, [style], SMALL, lambda progress: losses.append(progress.loss), base=base)
+
+    assert losses[0] == end
+
+
+def test_more_interrupted_goes_on_without_the_state_too(
+    painter: Painter, base: BasePainting, content: Image.Image, style: Image.Image
+) -> None:
+    """It may have given way meanwhile, and the checkpoint has what is needed."""
+    whole = painter.paint(content, [style], SMALL, base=base)
+    with pytest.raises(Stopped) as stopped:
+        painter.paint(content, [style], SMALL, stop_amid, base=base)
+
+    for left in (base, BasePainting(base.image)):
+        rest = painter.paint(
+            content, [style], SMALL, base=left, checkpoint=stopped.value.checkpoint
+        )
+        assert rest.renditions == whole.renditions
+
+
+def test_without_its_state_more_goes_on_from_the_image(
+    painter: Painter, base: BasePainting, content: Image.Image, style: Image.Image
+) -> None:
+    losses: list[float] = []
+    painted = painter.paint(
+        content,
+        [style],
+        SMALL,
+        lambda progress: losses.append(progress.loss),
+        base=BasePainting(base.image),
+    )
+
+    assert losses[-1] < losses[0]
+    assert difference(painted.renditions[Rendition.STYLED], base.image) < 0.1
+
+
+def test_larger_keeps_the_composition_and_paints_only_what_is_larger(
+    painter: Painter, base: BasePainting, content: Image.Image, style: Image.Image
+) -> None:
+    sizes: list[int] = []
+    large = painter.paint(
+        content,
+        [style],
+        LARGE,
+        lambda progress: sizes.append(progress.long_edge_px),
+        base=BasePainting(base.image),
+    ).renditions[Rendition.STYLED]
+
+    assert set(sizes) == {160}
+    assert large.size == (160, 120)
+    # Photo and painting are 0.2 apart.
+    assert difference(large.resize((80, 60), Image.Resampling.LANCZOS), base.image) < 0.08
+
+
+def test_the_state_is_of_no_use_at_a_larger_size(
+    painter: Painter, base: BasePainting, content: Image.Image, style: Image.Image
+) -> None:
+    with pytest.raises(CheckpointUnusable, match="other pictures or settings"):
+        painter.paint(content, [style], LARGE, base=base)
+
+
+def test_all_renditions_go_on(
+    painter: Painter, base: BasePainting, content: Image.Image, style: Image.Image
+) -> None:
+    settings = replace(SMALL, renditions=tuple(Rendition))
+    painted = painter.paint(content, [style], settings, base=BasePainting(base.image))
+
+    assert set(painted.renditions) == set(Rendition)
+    for one, other in pairwise(painted.renditions.values()):
+        assert difference(one, other) > 0.01
+
+
+@pytest.mark.parametrize("first", [Rendition.HISTOGRAM, Rendition.LUMINANCE])
+def test_a_rendition_in_the_photos_colors_can_be_gone_on_from(
+    painter: Painter, content: Image.Image, style: Image.Image, first: Rendition
+) -> None:
+    settings = replace(SMALL, renditions=(first,))
+    states: list[bytes] = []
+    image = painter.paint(content, [style], settings, on_state=states.append).renditions[first]
+
+    for base in (BasePainting(image), BasePainting(image, states[0])):
+        painted = painter.paint(content, [style], settings, base=base)
+        assert 0.0 < difference(painted.renditions[first], image) < 0.1
+
+
+def test_an_interrupted_print_goes_on_with_its_own_proof_only(
+    painter: Painter, base: BasePainting, content: Image.Image, style: Image.Image
+) -> None:
+    image = BasePainting(base.image)
+    whole = painter.paint(content, [style], LARGE, base=image)
+    with pytest.raises(Stopped) as stopped:
+        painter.paint(content, [style], LARGE, stop_amid, base=image)
+    rest = painter.paint(content, [style], LARGE, base=image, checkpoint=stopped.value.checkpoint)
+
+    assert rest.renditions == whole.renditions
+    for other in (None, BasePainting(content)):
+        with pytest.raises(CheckpointUnusable, match="other pictures or settings"):
+            painter.paint(content, [style], LARGE, base=other, checkpoint=stopped.value.checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("size", "settings", "error", "words"),
+    [
+        ((80, 80), SMALL, BasePaintingUnusable, "80 x 60 px at its size, not 80 x 80 px"),
+        ((60, 80), SMALL, BasePaintingUnusable, "60 x 80 px"),
+        ((160, 120), SMALL, InvalidSetting, "at least the 160 px of the earlier painting"),
+    ],
+)
+def test_a_proof_that_does_not_fit_is_refused(
+    painter: Painter,
+    content: Image.Image,
+    style: Image.Image,
+    size: tuple[int, int],
+    settings: Settings,
+    error: type[TransferError],
+    words: str,
+) -> None:
+    with pytest.raises(error, match=words):
+        painter.paint(content, [style], settings, base=BasePainting(Image.new("RGB", size)))
+
+
+def test_another_settings_state_is_refused(
+    painter: Painter, base: BasePainting, content: Image.Image, style: Image.Image
+) -> None:
+    with pytest.raises(CheckpointUnusable, match="other pictures or settings"):
+        painter.paint(content, [style], replace(SMALL, strength=0.9), base=base)
+
+
+def test_the_state_is_told_after_the_rendition_and_only_of_the_first(
+    painter: Painter, content: Image.Image, style: Image.Image
+) -> None:
+    told: list[str] = []
+    painter.paint(
+        content,
+        [style],
+        replace(SMALL, renditions=(Rendition.STYLED, Rendition.HISTOGRAM)),
+        on_rendition=lambda kind, _: told.append(kind.value),
+        on_state=lambda _: told.append("state"),
+    )
+    assert told == ["styled", "state", "histogram"]

@@ -1,0 +1,143 @@
+"""The watchman, with a clock that the test moves."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from config import Config
+from tests.unit.webapp.rows import make_painting, make_user, reread
+from webapp import create_app
+from webapp.extensions import db, write_transaction
+from webapp.models import Painting, State, now
+from webapp.orders import leases, schedule
+from webapp.orders.leases import Lease
+from webapp.orders.queue import QueueUnreachable
+from webapp.orders.workers import living_workers
+from webapp.worker import reaper
+from webapp.worker.reaper import DEAD_AFTER_S, LOOK_EVERY_S, Reaper
+
+
+@pytest.fixture
+def site(config: Config) -> Iterator[Flask]:
+    app = create_app(config)
+    with app.app_context():
+        db.create_all()
+        yield app
+        db.session.remove()
+        db.engine.dispose()
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def site_reaper(site: Flask, clock: Clock) -> Reaper:
+    return Reaper("watching", clock)
+
+
+@pytest.fixture
+def held(site: Flask) -> Lease:
+    make_painting(make_user("ada"))
+    claim = schedule.claim("working")
+    assert claim is not None
+    return claim
+
+
+def state_of(claim: Lease) -> str:
+    painting = db.session.get_one(Painting, claim.painting_id, populate_existing=True)
+    return painting.state
+
+
+def look(site_reaper: Reaper, clock: Clock, seconds: float) -> None:
+    """Let time pass as it does: one look every few seconds."""
+    for _ in range(round(seconds / LOOK_EVERY_S)):
+        clock.seconds += LOOK_EVERY_S
+        try:
+            site_reaper.tick()
+        except QueueUnreachable:
+            # There is no Redis in these tests; tickets come last in a round.
+            continue
+
+
+def test_a_painting_whose_worker_is_silent_goes_back_into_the_line(
+    site_reaper: Reaper, clock: Clock, held: Lease
+) -> None:
+    look(site_reaper, clock, LOOK_EVERY_S)
+    look(site_reaper, clock, DEAD_AFTER_S - LOOK_EVERY_S)
+    assert state_of(held) == State.RUNNING
+    look(site_reaper, clock, LOOK_EVERY_S)
+    assert state_of(held) == State.QUEUED
+
+
+def test_a_living_worker_keeps_its_painting(site_reaper: Reaper, clock: Clock, held: Lease) -> None:
+    for _ in range(20):
+        look(site_reaper, clock, DEAD_AFTER_S - LOOK_EVERY_S)
+        assert leases.heartbeat(held)
+    assert state_of(held) == State.RUNNING
+
+
+@pytest.mark.parametrize("step", [timedelta(hours=1), timedelta(hours=-1)])
+def test_setting_the_clock_frees_nobodys_painting_and_keeps_no_dead_ones(
+    site_reaper: Reaper, clock: Clock, held: Lease, step: timedelta
+) -> None:
+    look(site_reaper, clock, LOOK_EVERY_S)
+    with write_transaction() as database:
+        # As rows look to a process whose clock was set.
+        database.execute(update(Painting).values(started_at=now() - step))
+    look(site_reaper, clock, DEAD_AFTER_S - LOOK_EVERY_S)
+    assert state_of(held) == State.RUNNING
+    look(site_reaper, clock, LOOK_EVERY_S)
+    assert state_of(held) == State.QUEUED
+
+
+def test_a_watchman_that_was_stopped_himself_begins_anew(
+    site_reaper: Reaper, clock: Clock, held: Lease
+) -> None:
+    look(site_reaper, clock, LOOK_EVERY_S)
+    clock.seconds += 60
+    look(site_reaper, clock, LOOK_EVERY_S)
+    assert state_of(held) == State.RUNNING
+
+
+def test_a_beat_at_the_last_moment_counts(
+    site_reaper: Reaper, clock: Clock, held: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look(site_reaper, clock, DEAD_AFTER_S)
+    judged = site_reaper._dead
+
+    def judged_then_beaten(moment: float) -> list[str]:
+        dead = judged(moment)
+        assert leases.heartbeat(held)
+        return dead
+
+    monkeypatch.setattr(site_reaper, "_dead", judged_then_beaten)
+    look(site_reaper, clock, LOOK_EVERY_S)
+    assert state_of(held) == State.RUNNING
+
+
+def test_each_worker_is_seen_to_live(site_reaper: Reaper, clock: Clock) -> None:
+    look(site_reaper, clock, LOOK_EVERY_S)
+    assert [worker.name for worker in living_workers()] == ["watching"]
+
+
+def test_old_trash_is_emptied_by_the_clock(site_reaper: Reaper, clock: Clock, site: Flask) -> None:
+    old = now() - timedelta(days=31)
+    gone = make_painting(make_user("ada"), state=State.DONE, trashed_at=old)
+    kept = make_painting(make_user("ben"), state=State.DONE, trashed_at=now())
+    look(site_reaper, clock, reaper.PURGE_EVERY_S + LOOK_EVERY_S)
+    assert db.session.scalars(select(Painting.id)).all() == [kept.id]
+    assert gone.id != kept.id
+    assert reread(kept).trashed_at is not None

@@ -1,0 +1,1 @@
+"""Feature maps of a picture, whole or tile by tile."""

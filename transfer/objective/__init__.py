@@ -1,0 +1,1 @@
+"""The loss that one level of a painting minimizes."""

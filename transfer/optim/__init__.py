@@ -1,0 +1,1 @@
+"""The optimizer, L-BFGS, which knows nothing of pictures."""

@@ -1,0 +1,1 @@
+"""One painting from request to renditions, resumable at any evaluation."""

@@ -1,0 +1,1 @@
+"""Which scales a painting goes through, and how long that takes. Free of torch."""

@@ -1,0 +1,1 @@
+"""Files: their paths, their clean-up, their backup."""

@@ -1,0 +1,1 @@
+"""URLs to pages: one blueprint a module."""

@@ -1,0 +1,1 @@
+"""All that paints: the worker process and what runs in it."""

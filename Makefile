@@ -69,5 +69,5 @@ lint: install-dev
 	@exec .venv/bin/python -m tests lint
 
 clean:
-	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -not -path './instance/*' -prune -exec rm -rf {} +

@@ -1,6 +1,8 @@
-"""`python -m tests` runs every check and says how each went; `make test` calls it.
+"""Run every check and say how each went: `python -m tests`, which `make test` calls.
 
-Names of checks as arguments run only those; `lint` stands for all but the tests.
+Names of checks as arguments run only those; `lint` stands for all but the tests. Unit and
+integration tests note which lines and branches they run, and `coverage` sums that up; what runs in
+worker and web processes of their own, and in the browser tests' site, is not counted.
 """
 
 import subprocess
@@ -16,7 +18,12 @@ LINT = {
     "mypy": ["mypy"],
     "imports": ["lint-imports", "--no-logo"],
 }
-TESTS = {kind: ["pytest", f"tests/{kind}"] for kind in ("unit", "integration", "e2e")}
+TESTS = {
+    "unit": ["coverage", "run", "-m", "pytest", "tests/unit"],
+    "integration": ["coverage", "run", "--append", "-m", "pytest", "tests/integration"],
+    "e2e": ["pytest", "tests/e2e"],
+    "coverage": ["coverage", "report"],
+}
 CHECKS = LINT | TESTS
 
 

@@ -30,8 +30,8 @@ class Watch:
 
     def _on_request_failed(self, request: Request) -> None:
         # What was still loading when the page was left, and downloads, end as aborted.
-        if request.failure_reason != "net::ERR_ABORTED":
-            self._troubles.append(f"{request.method} {request.url}: {request.failure_reason}")
+        if request.failure != "net::ERR_ABORTED":
+            self._troubles.append(f"{request.method} {request.url}: {request.failure}")
 
     def _on_response(self, response: Response) -> None:
         if response.status >= 400 and response.status not in self._expected_statuses:

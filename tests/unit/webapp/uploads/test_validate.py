@@ -92,7 +92,7 @@ def stored_as(orientation: int) -> Image.Image:
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "GIF", "AVIF", "HEIF"])
 def test_every_format_of_the_list_is_read(image_format: str, config: Config) -> None:
-    image = taken(files.encoded(files.quarters(), image_format), config).image
+    image = taken(files.encode(files.quarters(), image_format), config).image
 
     assert image.size == (96, 64)
     assert_upright(image)
@@ -104,7 +104,7 @@ def test_the_name_and_the_type_that_the_browser_states_do_not_matter(config: Con
 
 
 def test_photo_of_a_phone_with_a_second_picture_behind_it_is_read(config: Config) -> None:
-    data = files.encoded(
+    data = files.encode(
         files.quarters(), "MPO", save_all=True, append_images=[Image.new("RGB", (96, 64))]
     )
 
@@ -113,7 +113,7 @@ def test_photo_of_a_phone_with_a_second_picture_behind_it_is_read(config: Config
 
 def test_cmyk_becomes_rgb(config: Config) -> None:
     # Magenta and yellow over each other are red.
-    data = files.encoded(Image.new("CMYK", (64, 48), (0, 255, 255, 0)), "JPEG", quality=95)
+    data = files.encode(Image.new("CMYK", (64, 48), (0, 255, 255, 0)), "JPEG", quality=95)
 
     assert_near(taken(data, config).image.getpixel((9, 9)), (255, 0, 0))
 
@@ -140,7 +140,7 @@ def test_sixteen_bit_gray_keeps_its_grays(config: Config) -> None:
 
 @pytest.mark.parametrize(("mode", "color", "seen"), [("L", 77, 77), ("1", 1, 255)])
 def test_gray_stays_gray(mode: str, color: int, seen: int, config: Config) -> None:
-    data = files.encoded(Image.new(mode, (64, 48), color), "PNG")
+    data = files.encode(Image.new(mode, (64, 48), color), "PNG")
 
     assert taken(data, config).image.getpixel((9, 9)) == (seen, seen, seen)
 
@@ -154,7 +154,7 @@ def palette_picture() -> Image.Image:
 
 @pytest.mark.parametrize("image_format", ["PNG", "GIF"])
 def test_palette_becomes_its_colors(image_format: str, config: Config) -> None:
-    image = taken(files.encoded(palette_picture(), image_format), config).image
+    image = taken(files.encode(palette_picture(), image_format), config).image
 
     assert image.getpixel((9, 9)) == (9, 9, 9)
     assert image.getpixel((50, 9)) == files.ORANGE
@@ -162,7 +162,7 @@ def test_palette_becomes_its_colors(image_format: str, config: Config) -> None:
 
 @pytest.mark.parametrize("image_format", ["PNG", "GIF"])
 def test_transparent_color_of_a_palette_becomes_white(image_format: str, config: Config) -> None:
-    data = files.encoded(palette_picture(), image_format, transparency=2)
+    data = files.encode(palette_picture(), image_format, transparency=2)
 
     image = taken(data, config).image
 
@@ -180,7 +180,7 @@ def test_transparent_color_of_a_palette_becomes_white(image_format: str, config:
 def test_transparent_color_of_a_picture_without_palette_becomes_white(
     image: Image.Image, transparency: object, config: Config
 ) -> None:
-    data = files.encoded(image, "PNG", transparency=transparency)
+    data = files.encode(image, "PNG", transparency=transparency)
 
     assert taken(data, config).image.getpixel((9, 9)) == (255, 255, 255)
 
@@ -200,21 +200,21 @@ def test_transparent_color_of_a_picture_without_palette_becomes_white(
 def test_alpha_is_flattened_on_white(
     mode: str, color: tuple[int, ...], seen: tuple[int, int, int], config: Config
 ) -> None:
-    data = files.encoded(Image.new(mode, (64, 48), color), "PNG")
+    data = files.encode(Image.new(mode, (64, 48), color), "PNG")
 
     assert_near(taken(data, config).image.getpixel((9, 9)), seen, within=1)
 
 
 @pytest.mark.parametrize("image_format", ["WEBP", "AVIF", "HEIF"])
 def test_alpha_of_other_formats_is_flattened_on_white(image_format: str, config: Config) -> None:
-    data = files.encoded(Image.new("RGBA", (64, 48), (200, 100, 50, 0)), image_format)
+    data = files.encode(Image.new("RGBA", (64, 48), (200, 100, 50, 0)), image_format)
 
     assert_near(taken(data, config).image.getpixel((9, 9)), (255, 255, 255))
 
 
 @pytest.mark.parametrize("orientation", STORED_AS)
 def test_photo_taken_with_a_turned_camera_stands_upright(orientation: int, config: Config) -> None:
-    data = files.encoded(stored_as(orientation), "JPEG", exif=with_orientation(orientation))
+    data = files.encode(stored_as(orientation), "JPEG", exif=with_orientation(orientation))
 
     upload = taken(data, config)
 
@@ -230,7 +230,7 @@ def test_photo_taken_with_a_turned_camera_stands_upright(orientation: int, confi
 def test_other_formats_stand_upright_too(
     image_format: str, orientation: int, config: Config
 ) -> None:
-    data = files.encoded(stored_as(orientation), image_format, exif=with_orientation(orientation))
+    data = files.encode(stored_as(orientation), image_format, exif=with_orientation(orientation))
 
     assert_upright(taken(data, config).image)
 
@@ -238,14 +238,14 @@ def test_other_formats_stand_upright_too(
 @pytest.mark.parametrize("orientation", STORED_AS)
 def test_heic_stands_as_its_container_says(orientation: int, config: Config) -> None:
     # The encoder turns what it stores; the container says how to turn it back.
-    data = files.encoded(stored_as(orientation), "HEIF", exif=with_orientation(orientation))
+    data = files.encode(stored_as(orientation), "HEIF", exif=with_orientation(orientation))
 
     assert_upright(taken(data, config).image)
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
 def test_impossible_orientation_is_ignored(orientation: int, config: Config) -> None:
-    data = files.encoded(files.quarters(), "JPEG", exif=with_orientation(orientation))
+    data = files.encode(files.quarters(), "JPEG", exif=with_orientation(orientation))
 
     assert_upright(taken(data, config).image)
 
@@ -255,7 +255,7 @@ def test_impossible_orientation_is_ignored(orientation: int, config: Config) -> 
     "exif", [b"Exif\0\0garbage", b"garbage", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"]
 )
 def test_broken_exif_is_ignored(image_format: str, exif: bytes, config: Config) -> None:
-    data = files.encoded(files.quarters(), image_format, exif=exif)
+    data = files.encode(files.quarters(), image_format, exif=exif)
 
     assert_upright(taken(data, config).image)
 
@@ -263,7 +263,7 @@ def test_broken_exif_is_ignored(image_format: str, exif: bytes, config: Config) 
 @pytest.mark.parametrize("image_format", ["GIF", "WEBP", "PNG", "AVIF"])
 def test_animation_gives_its_first_frame(image_format: str, config: Config) -> None:
     others = [Image.new("RGB", (96, 64), color) for color in ("black", "navy", "gray")]
-    data = files.encoded(files.quarters(), image_format, save_all=True, append_images=others)
+    data = files.encode(files.quarters(), image_format, save_all=True, append_images=others)
 
     assert_upright(taken(data, config).image)
 
@@ -290,7 +290,7 @@ def jpeg_with_everything() -> bytes:
     exif = Image.Exif()
     exif[0x010E] = SECRET
     exif[0xA431] = SECRET
-    return files.encoded(
+    return files.encode(
         files.quarters(),
         "JPEG",
         quality=95,
@@ -308,7 +308,7 @@ def png_with_everything() -> bytes:
     text.add_itxt("XML:com.adobe.xmp", SECRET)
     exif = Image.Exif()
     exif[0x010E] = SECRET
-    return files.encoded(
+    return files.encode(
         files.quarters(),
         "PNG",
         pnginfo=text,
@@ -318,17 +318,17 @@ def png_with_everything() -> bytes:
 
 
 def gif_with_comment() -> bytes:
-    return files.encoded(files.quarters(), "GIF", comment=SECRET.encode())
+    return files.encode(files.quarters(), "GIF", comment=SECRET.encode())
 
 
 def webp_with_everything() -> bytes:
     exif = Image.Exif()
     exif[0x010E] = SECRET
-    return files.encoded(files.quarters(), "WEBP", exif=exif, xmp=SECRET.encode())
+    return files.encode(files.quarters(), "WEBP", exif=exif, xmp=SECRET.encode())
 
 
 def jpeg_with_a_tail() -> bytes:
-    return files.encoded(files.quarters(), "JPEG", quality=95) + b"PK\x03\x04" + SECRET.encode()
+    return files.encode(files.quarters(), "JPEG", quality=95) + b"PK\x03\x04" + SECRET.encode()
 
 
 @pytest.mark.parametrize(
@@ -363,14 +363,14 @@ def test_profile_is_applied(config: Config) -> None:
     image = Image.new("RGB", (64, 48), (220, 60, 120))
 
     for image_format in ("PNG", "WEBP"):
-        data = files.encoded(image, image_format, icc_profile=profile, lossless=True)
+        data = files.encode(image, image_format, icc_profile=profile, lossless=True)
 
         assert_near(taken(data, config).image.getpixel((9, 9)), (60, 220, 120))
 
 
 def test_profile_of_the_usual_colors_changes_nothing(config: Config) -> None:
     profile = files.icc_profile(red=RED, green=GREEN, blue=BLUE)
-    data = files.encoded(Image.new("RGB", (64, 48), files.ORANGE), "PNG", icc_profile=profile)
+    data = files.encode(Image.new("RGB", (64, 48), files.ORANGE), "PNG", icc_profile=profile)
 
     assert_near(taken(data, config).image.getpixel((9, 9)), files.ORANGE, within=5)
 
@@ -380,7 +380,7 @@ def test_profile_of_a_picture_with_alpha_is_applied_to_its_colors(config: Config
     image = Image.new("RGBA", (64, 48), (220, 60, 120, 255))
     image.paste((0, 0, 0, 0), (0, 0, 32, 48))
 
-    seen = taken(files.encoded(image, "PNG", icc_profile=profile), config).image
+    seen = taken(files.encode(image, "PNG", icc_profile=profile), config).image
 
     assert seen.getpixel((9, 9)) == (255, 255, 255)
     assert_near(seen.getpixel((50, 9)), (60, 220, 120))
@@ -394,7 +394,7 @@ def broken_profiles() -> list[bytes]:
 @pytest.mark.parametrize("profile", broken_profiles())
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP"])
 def test_broken_profile_is_ignored(profile: bytes, image_format: str, config: Config) -> None:
-    data = files.encoded(files.quarters(), image_format, icc_profile=profile)
+    data = files.encode(files.quarters(), image_format, icc_profile=profile)
 
     assert_upright(taken(data, config).image)
 
@@ -402,7 +402,7 @@ def test_broken_profile_is_ignored(profile: bytes, image_format: str, config: Co
 @pytest.mark.parametrize("mode", ["L", "CMYK"])
 def test_profile_for_another_color_model_is_ignored(mode: str, config: Config) -> None:
     profile = files.icc_profile(red=RED, green=GREEN, blue=BLUE)
-    data = files.encoded(files.quarters().convert(mode), "JPEG", icc_profile=profile)
+    data = files.encode(files.quarters().convert(mode), "JPEG", icc_profile=profile)
 
     assert taken(data, config).image.size == (96, 64)
 
@@ -410,7 +410,7 @@ def test_profile_for_another_color_model_is_ignored(mode: str, config: Config) -
 def other_pictures() -> dict[str, bytes]:
     image = files.quarters()
     formats = ("BMP", "TIFF", "ICO", "EPS", "PDF", "PPM", "TGA", "PCX", "DDS", "JPEG2000")
-    return {name: files.encoded(image, name) for name in formats}
+    return {name: files.encode(image, name) for name in formats}
 
 
 @pytest.mark.parametrize("kind", [*other_pictures(), *files.NOT_PICTURES])
@@ -436,7 +436,7 @@ def test_empty_file_is_refused(config: Config) -> None:
 @pytest.mark.parametrize("progressive", [False, True])
 def test_half_a_jpeg_is_damaged(progressive: bool, config: Config) -> None:
     noise = Image.effect_noise((160, 120), 90).convert("RGB")
-    data = files.encoded(noise, "JPEG", progressive=progressive)
+    data = files.encode(noise, "JPEG", progressive=progressive)
 
     refusal = refused(data[: len(data) // 2], config)
 
@@ -447,7 +447,7 @@ def test_half_a_jpeg_is_damaged(progressive: bool, config: Config) -> None:
 @pytest.mark.parametrize("image_format", ["PNG", "WEBP", "GIF", "AVIF", "HEIF"])
 def test_half_of_any_picture_is_refused(image_format: str, config: Config) -> None:
     noise = Image.effect_noise((160, 120), 90).convert("RGB")
-    data = files.encoded(noise, image_format)
+    data = files.encode(noise, image_format)
 
     refused(data[: len(data) // 2], config)
 
@@ -558,16 +558,16 @@ def fuzz_seeds() -> list[bytes]:
     noise = Image.effect_noise((80, 60), 60).convert("RGB")
     exif = with_orientation(6)
     return [
-        files.encoded(noise, "JPEG", exif=exif),
-        files.encoded(noise, "JPEG", progressive=True),
+        files.encode(noise, "JPEG", exif=exif),
+        files.encode(noise, "JPEG", progressive=True),
         jpeg_with_everything(),
-        files.encoded(noise, "PNG", exif=exif),
-        files.encoded(noise.convert("P"), "PNG"),
+        files.encode(noise, "PNG", exif=exif),
+        files.encode(noise.convert("P"), "PNG"),
         png_with_everything(),
-        files.encoded(noise, "WEBP", exif=exif),
-        files.encoded(noise, "GIF"),
-        files.encoded(noise, "HEIF"),
-        files.encoded(noise, "AVIF"),
+        files.encode(noise, "WEBP", exif=exif),
+        files.encode(noise, "GIF"),
+        files.encode(noise, "HEIF"),
+        files.encode(noise, "AVIF"),
     ]
 
 

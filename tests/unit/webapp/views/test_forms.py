@@ -29,11 +29,11 @@ NOT_OF_THE_SITE = {
     "style_weights": "a slider beside each style, and a column beside each style of a painting",
     "color_map": "for whoever compares them by the command line",
     "animation": "one is made of every painting",
-    "expert": "for whoever knows the engine, by the command line",
+    "advanced": "for whoever knows the engine, by the command line",
 }
 NOT_AN_OPTION = {
     "animation": "--animation says into which file, too",
-    "expert": "its fields are options",
+    "advanced": "its fields are options",
 }
 NOT_ON_THE_PAGE = {
     "renditions": "each is a picture there",

@@ -92,7 +92,7 @@ def test_page_of_a_painting_that_is_being_stopped(ada: Browser) -> None:
 
     assert "Stopping" in page.text
     # No time left is told of what stops in a moment: neither now nor by the script.
-    assert not page.all("p", **{"data-role": "line"})
+    assert not page.all("p", **{"data-role": "queue-text"})
     assert buttons(page, painting) == set()
 
 
@@ -187,11 +187,11 @@ def test_tall_photo_keeps_its_shape_while_it_is_painted(ada: Browser) -> None:
 def test_status_follows_a_painting(ada: Browser, app: Flask) -> None:
     painting = make_painting(ada, State.QUEUED)
     address = f"/paintings/{painting}/status.json"
-    nothing = {"preview": None, "renditions": [], "line": None}
+    nothing = {"preview": None, "renditions": [], "queue_text": None}
     assert ada.get(address).json == nothing | {
         "state": "queued",
         "progress": 0.0,
-        "line": "It is next in line; painting it then takes a few seconds.",
+        "queue_text": "It is next in line; painting it then takes a few seconds.",
     }
 
     change(app, painting, state=State.RUNNING, progress=0.25, preview_version=2)
@@ -200,7 +200,7 @@ def test_status_follows_a_painting(ada: Browser, app: Flask) -> None:
         "state": "running",
         "progress": 0.25,
         "preview": preview,
-        "line": "Done in a few seconds.",
+        "queue_text": "Done in a few seconds.",
     }
 
     change(app, painting, state=State.DONE, progress=1.0)
@@ -228,7 +228,7 @@ def test_place_in_line(ada: Browser, ben: Browser) -> None:
     def ahead(browser: Browser, painting: str) -> int:
         status = browser.get(f"/paintings/{painting}/status.json").json
         assert status is not None
-        words: str = status["line"].split()[0]
+        words: str = status["queue_text"].split()[0]
         return {"It": 0, "One": 1}[words] if words in {"It", "One"} else int(words)
 
     # Everybody's first goes before anybody's second.

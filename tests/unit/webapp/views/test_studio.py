@@ -25,7 +25,7 @@ from transfer.settings import Start
 from webapp.extensions import db
 from webapp.models import Painting, PaintingStyle, Picture, State
 from webapp.uploads.samples import pairs, photos, styles
-from webapp.views.selection import MAX_STYLES
+from webapp.views.forms import MAX_STYLES
 
 PHOTO = "sample:photo-cat.jpg"
 STYLE = "sample:style-ink.jpg"
@@ -356,7 +356,7 @@ def test_odd_form_tokens_order_all_the_same(ada: Browser, app: Flask, token: str
 
 def bad_files() -> dict[str, tuple[bytes, str]]:
     """What is sent -> a part of what is answered."""
-    noise = files.encoded(Image.effect_noise((160, 120), 90).convert("RGB"), "JPEG")
+    noise = files.encode(Image.effect_noise((160, 120), 90).convert("RGB"), "JPEG")
     not_pictures = {kind: (data, "not a picture") for kind, data in files.NOT_PICTURES.items()}
     return not_pictures | {
         "empty": (b"", "is empty"),

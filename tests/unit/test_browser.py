@@ -24,7 +24,7 @@ def test_browser_of_the_environment_comes_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program(tmp_path / "chromium")
-    named = program(tmp_path / "mine")
+    named = program(tmp_path / "named")
     monkeypatch.setenv("PIC2PAINT_CHROMIUM", str(named))
 
     assert browser.find(tmp_path / "own") == named
@@ -34,7 +34,7 @@ def test_browser_of_the_environment_must_exist(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program(tmp_path / "chromium")
-    monkeypatch.setenv("PIC2PAINT_CHROMIUM", str(tmp_path / "mine"))
+    monkeypatch.setenv("PIC2PAINT_CHROMIUM", str(tmp_path / "named"))
 
     with pytest.raises(browser.BrowserMissing, match="PIC2PAINT_CHROMIUM"):
         browser.find(tmp_path / "own")

@@ -1,4 +1,4 @@
-"""A user's pictures: read them from forms, store them, list them."""
+"""Pictures of the user: read them from forms, store them, list them."""
 
 import hashlib
 from collections.abc import Sequence

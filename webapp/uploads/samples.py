@@ -35,7 +35,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Pair:
-    """A photo and a style that suit each other."""
+    """Photo and style that suit each other."""
 
     title: str
     content: Sample

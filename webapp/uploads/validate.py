@@ -43,7 +43,7 @@ _DAMAGE = (
 
 
 class UploadRefused(Exception):
-    """A refused upload; the message is a sentence for the person who sent it."""
+    """Refusal of an upload; the message is a sentence for the person who sent it."""
 
     status = 422
 
@@ -124,7 +124,7 @@ class TooElongated(UploadRefused):
 
 @dataclass(frozen=True)
 class Upload:
-    """A validated picture, not stored yet."""
+    """Validated picture, not stored yet."""
 
     title: str
     image: Image.Image
@@ -132,12 +132,12 @@ class Upload:
 
     @property
     def jpeg(self) -> bytes:
-        """The stored file: JPEG without chroma subsampling."""
+        """Bytes of the stored file: JPEG without chroma subsampling."""
         return encode(self.image, "JPEG", quality=95, subsampling=0)
 
     @property
     def thumbnail(self) -> bytes:
-        """The stored thumbnail for the studio's shelves: WebP."""
+        """Bytes of the stored thumbnail for the studio's shelves: WebP."""
         small = self.image.copy()
         small.thumbnail((THUMBNAIL_EDGE_PX, THUMBNAIL_EDGE_PX), reducing_gap=2.0)
         return encode(small, "WEBP", quality=80, method=4)

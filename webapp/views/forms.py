@@ -1,4 +1,4 @@
-"""The studio's form: how to paint, and in which pictures."""
+"""Form of the studio: settings of a painting, and its pictures."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -42,7 +42,7 @@ _DEFAULTS = Settings()
 
 
 class Control(Field):
-    """A form field that decides the setting of its name.
+    """Form field of one setting, which has the same name.
 
     Args:
         ends: words below a slider, from left to right.
@@ -65,12 +65,12 @@ class Control(Field):
 
     @property
     def setting(self) -> Any:
-        """The setting's value; None if the field was left empty."""
+        """Value of the setting; None if the field was left empty."""
         return self.data
 
 
 class NumberControl(Control, IntegerField):
-    """A whole number to type."""
+    """Whole number to type."""
 
 
 class RadioControl(Control, RadioField):
@@ -82,7 +82,7 @@ class SelectControl(Control, SelectField):
 
 
 class SliderControl(Control, IntegerRangeField):
-    """A slider whose steps, percent unless said otherwise, stand for values of the setting."""
+    """Slider whose steps, percent by default, stand for values of the setting."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class SliderControl(Control, IntegerRangeField):
 
     @property
     def setting(self) -> Any:
-        """The setting's value at the slider's step; None if the field was left empty."""
+        """Value of the setting at the slider's step; None if the field was left empty."""
         return None if self.data is None else self.to_setting(self.data)
 
 
@@ -220,7 +220,7 @@ class StudioForm(FlaskForm):
 
     @property
     def controls(self) -> dict[str, Control]:
-        """The controls by the setting that they decide."""
+        """Controls by the name of their setting."""
         return {name: self[name] for name in self.data if isinstance(self[name], Control)}
 
     def to_settings(self) -> Settings:

@@ -292,8 +292,8 @@ def test_session_in_use_is_renewed(ada: Browser, app: Flask) -> None:
     assert is_in(ada)
 
     with app.app_context():
-        seen = db.session.scalars(select(LoginSession.seen_at)).all()
-    assert max(seen) > now() - timedelta(minutes=1)
+        seen_at = db.session.scalars(select(LoginSession.seen_at)).all()
+    assert max(seen_at) > now() - timedelta(minutes=1)
 
 
 @pytest.mark.parametrize("cookie", ["", "x", "a.b.c", "e30.aaaaaa.bbbbbbbbbbbb", "x" * 4000, "%00"])

@@ -84,7 +84,7 @@ def test_each_state_has_its_words_and_an_image(ada: Browser) -> None:
             assert response.status_code == 200, source
 
 
-def test_sixty_paintings_are_paged_forth_and_back(ada: Browser) -> None:
+def test_sixty_paintings_are_paged_forwards_and_back(ada: Browser) -> None:
     newest_first = paint(ada, 60)[::-1]
     paint(Browser(ada.app, "Ben"), 3)
 
@@ -142,12 +142,12 @@ def test_unknown_position_is_the_first_page(ada: Browser, query: str) -> None:
     assert wall(ada.page(f"/?{query}")) == paintings[::-1]
 
 
-def test_others_paintings_are_no_position(ada: Browser, ben: Browser) -> None:
+def test_other_peoples_paintings_are_no_position(ada: Browser, ben: Browser) -> None:
     own = paint(ada, 2)
-    (theirs,) = paint(ben, 1)
+    (other,) = paint(ben, 1)
 
-    assert wall(ada.page(f"/?before={theirs}")) == own[::-1]
-    assert wall(ada.page(f"/?after={theirs}")) == own[::-1]
+    assert wall(ada.page(f"/?before={other}")) == own[::-1]
+    assert wall(ada.page(f"/?after={other}")) == own[::-1]
 
 
 def test_what_is_in_the_trash_is_not_on_the_wall(ada: Browser, app: Flask) -> None:

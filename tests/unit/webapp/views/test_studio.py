@@ -276,9 +276,9 @@ def test_order_with_pictures_from_the_shelf(ada: Browser, app: Flask) -> None:
 
 
 def test_uploaded_file_takes_precedence_over_the_chosen_picture(ada: Browser, app: Flask) -> None:
-    response = order(ada, content_file=upload(files.jpeg(), "mine.jpg"))
+    response = order(ada, content_file=upload(files.jpeg(), "boat.jpg"))
 
-    assert row(app, painting_id_of(response)).content.title == "mine"
+    assert row(app, painting_id_of(response)).content.title == "boat"
 
 
 def test_one_picture_may_be_photo_and_style(ada: Browser, app: Flask) -> None:
@@ -605,12 +605,12 @@ def test_too_many_styles_are_refused(ada: Browser, app: Flask) -> None:
 
 @pytest.mark.parametrize("field", ["content", "styles"])
 def test_picture_of_another_person_is_not_there(ada: Browser, ben: Browser, field: str) -> None:
-    theirs = make_picture(ada)
+    other = make_picture(ada)
 
-    page = error_page(order(ben, **{field: theirs}))
+    page = error_page(order(ben, **{field: other}))
 
     assert "no longer there" in words(page.by_id(f"{field}-error"))
-    assert theirs not in page.sources()
+    assert other not in page.sources()
     assert count(ada.app, Painting) == 0
 
 
@@ -673,7 +673,7 @@ def test_field_with_an_error_says_so_to_screen_readers(ada: Browser) -> None:
     for field in ("strength", "seed", "long_edge_px", "backbone"):
         assert page.by_id(field).get("aria-describedby") == f"{field}-error"
         assert page.by_id(field).get("aria-invalid") == "true"
-    # The fold is open, or two of the errors could not be seen.
+    # The fold is open: two of the errors are in it.
     assert page.first("details").get("open") is not None
 
 
@@ -685,7 +685,7 @@ def test_fields_that_are_not_on_the_page_are_ignored(ada: Browser, ben: Browser)
         is_owner="1",
         state="done",
         progress="1",
-        public_id="mine",
+        public_id="chosen",
         id="77",
         attempt_id="x",
     )
@@ -694,7 +694,7 @@ def test_fields_that_are_not_on_the_page_are_ignored(ada: Browser, ben: Browser)
     assert painting.owner_id == 2
     assert painting.state == State.QUEUED
     assert painting.id == 1
-    assert painting.public_id != "mine"
+    assert painting.public_id != "chosen"
     assert ada.get(f"/paintings/{painting.public_id}").status_code == 404
 
 
@@ -763,10 +763,10 @@ def test_studio_for_an_unknown_painting_is_empty(ada: Browser, query: str) -> No
 
 
 def test_studio_shows_nothing_of_other_peoples_paintings(ada: Browser, ben: Browser) -> None:
-    theirs = make_painting(ada, strength=0.85)
+    other = make_painting(ada, strength=0.85)
     picture = make_picture(ada, "Secret harbor")
 
-    for query in (f"like={theirs}", f"content={picture}", f"style={picture}"):
+    for query in (f"like={other}", f"content={picture}", f"style={picture}"):
         page = ben.page(f"/studio?{query}")
         assert page.value("strength") == "50"
         assert "Secret harbor" not in page.text

@@ -54,7 +54,7 @@ def test_removal_is_asked_about(ada: Browser, app: Flask) -> None:
 
 
 def test_removal_takes_rows_and_files(ada: Browser, app: Flask) -> None:
-    kept = make_painting(ada, State.DONE, list(Rendition), trashed_at=now())
+    other = make_painting(ada, State.DONE, list(Rendition), trashed_at=now())
     before, rows = painting_files(app), count(app, RenditionFile)
     painting = make_painting(ada, State.DONE, list(Rendition), trashed_at=now(), preview_version=1)
     pictures = count(app, Picture)
@@ -70,7 +70,7 @@ def test_removal_takes_rows_and_files(ada: Browser, app: Flask) -> None:
     # The photo and the style stay on the shelves.
     assert count(app, Picture) == pictures
     assert ada.get(f"/trash/{painting}/remove").status_code == 404
-    assert ada.page(f"/paintings/{kept}").h1
+    assert ada.page(f"/paintings/{other}").h1
 
 
 def test_attempts_of_a_removed_painting_stay_for_the_shares(ada: Browser, app: Flask) -> None:

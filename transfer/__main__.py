@@ -129,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
         "--from",
         type=Path,
         metavar="PAINTING",
-        dest="proof",
+        dest="base",
         help="go on from an earlier painting of the photo, larger or for longer",
     )
     add("--animation", type=Path, metavar="FILE.webp", help="the way there, as an animated WebP")

@@ -352,4 +352,4 @@ class Settings:
         if type(self.animation) is not bool:
             raise InvalidSetting("animation", "true or false", self.animation)
         if not isinstance(self.advanced, AdvancedSettings):
-            raise InvalidSetting("expert", "settings of the class AdvancedSettings", self.advanced)
+            raise InvalidSetting("advanced", "an AdvancedSettings", self.advanced)

@@ -51,7 +51,7 @@ def objective(
         for region in regions:
             (style,) = region.styles
             edge_px = min(round(settings.brush_size * max(height, width)), max(style.shape[2:]))
-            found = features(resize(style, *fit_size(*style.shape[2:], edge_px)))
+            found = features(resize(style, *fit_size(style.shape[2], style.shape[3], edge_px)))
             targets = {layer: StyleTarget.of(statistics(found[layer])) for layer in layers}
             goals.append((region, targets))
 
@@ -73,7 +73,8 @@ def objective(
 
 def guided(features: Tensor, guide: Tensor) -> Statistics:
     """`statistics` of features, shape (1, C, H, W), where a guide of any size says."""
-    weights = F.adaptive_avg_pool2d(guide.to(features), features.shape[2:]).flatten()
+    size = features.shape[2], features.shape[3]
+    weights = F.adaptive_avg_pool2d(guide.to(features), size).flatten()
     weights = weights / weights.sum()
     positions = features[0].flatten(1)
     mean = (positions @ weights).unsqueeze(1)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from tests.seeds import shifted
 from transfer import (
@@ -59,7 +59,7 @@ def painted(
     masks: Sequence[Image.Image | None] = (),
     **changes: Any,
 ) -> PaintResult:
-    advanced = changes.pop("expert", AdvancedSettings(evaluations=EVALUATIONS))
+    advanced = changes.pop("advanced", AdvancedSettings(evaluations=EVALUATIONS))
     settings = Settings(
         long_edge_px=80,
         effort=Effort.DRAFT,
@@ -90,7 +90,7 @@ def apart(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def color(pixels: np.ndarray) -> np.ndarray:
-    return pixels.mean(axis=(0, 1))
+    return np.asarray(pixels.mean(axis=(0, 1)))
 
 
 def test_a_bigger_brush_makes_larger_strokes(painter: Painter) -> None:
@@ -300,7 +300,7 @@ def test_color_maps_change_the_histogram_rendition_alone(
 def test_raw_weights_take_the_place_of_the_sliders(
     painter: Painter, content: Image.Image, style: Image.Image
 ) -> None:
-    def at(**raw: float) -> np.ndarray:
+    def at(**raw: Any) -> np.ndarray:
         advanced = AdvancedSettings(evaluations=EVALUATIONS, **raw)
         return styled(painter, content, [style], start=Start.CONTENT, advanced=advanced)
 
@@ -354,12 +354,12 @@ def test_the_animation_goes_from_the_start_to_the_painting(
     assert still.animation is None
     assert painting.renditions == still.renditions
     with Image.open(io.BytesIO(painting.animation)) as animation:
-        assert animation.n_frames == EVALUATIONS + 1
         assert animation.size == (80, 60)
-        frames = []
-        for number in range(animation.n_frames):
-            animation.seek(number)
-            frames.append(np.asarray(animation.convert("RGB")).astype(float))
+        frames = [
+            np.asarray(frame.convert("RGB")).astype(float)
+            for frame in ImageSequence.all_frames(animation)
+        ]
+    assert len(frames) == EVALUATIONS + 1
     last = np.asarray(painting.renditions[STYLED]).astype(float)
     # WebP keeps colors at half the size; lightness has to be there in full.
     first_light, last_light = (frames[place].mean(axis=2) for place in (0, -1))
@@ -375,7 +375,7 @@ def test_the_animation_goes_from_the_start_to_the_painting(
         {"brush_size": 2.0},
         {"start": Start.NOISE},
         {"smoothness": 1.0},
-        {"expert": AdvancedSettings(evaluations=10, pooling=Pooling.AVERAGE)},
+        {"advanced": AdvancedSettings(evaluations=10, pooling=Pooling.AVERAGE)},
     ],
 )
 @pytest.mark.parametrize("size", [(16, 16), (640, 32)])
@@ -383,12 +383,12 @@ def test_every_control_is_safe_for_odd_pictures(
     painter: Painter, changes: dict[str, Any], size: tuple[int, int]
 ) -> None:
     gray = Image.new("L", size, 128)
-    advanced = changes.get("expert", AdvancedSettings(evaluations=10))
+    advanced = changes.get("advanced", AdvancedSettings(evaluations=10))
     settings = Settings(
         long_edge_px=320 if size == (640, 32) else 64,
         effort=Effort.DRAFT,
         renditions=RENDITIONS,
-        **(changes | {"expert": advanced}),
+        **(changes | {"advanced": advanced}),
     )
 
     painting = painter.paint(gray, [gray], settings, masks=[Image.new("L", size, 200)])

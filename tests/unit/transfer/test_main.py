@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from transfer import Rendition
 from transfer.__main__ import main, output_paths
@@ -92,7 +92,7 @@ def test_every_control_reaches_the_painting(pictures: list[str], tmp_path: Path)
         assert image.crop(right).tobytes() == expected.crop(right).tobytes()
     with Image.open(tmp_path / "way.webp") as animation:
         assert animation.size == (64, 48)
-        assert animation.n_frames == 13
+        assert len(ImageSequence.all_frames(animation)) == 13
 
 
 def test_a_mistake_is_one_sentence_and_two(pictures: list[str], tmp_path: Path) -> None:

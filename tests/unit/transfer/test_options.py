@@ -45,7 +45,7 @@ def test_defaults_are_written_as_options_are_read() -> None:
     layers = (("relu1_1", 1.0), ("relu3_1", 0.25))
     renditions = (Rendition.LUMINANCE, Rendition.STYLED)
     values = {"style_layers": layers, "renditions": renditions, "style_weights": (2.0, 0.5)}
-    known = settings_in(Settings) | settings_in(AdvancedSettings)
+    known = {**settings_in(Settings), **settings_in(AdvancedSettings)}
 
     written = {name: known[name].write(value) for name, value in values.items()}
 

@@ -56,7 +56,7 @@ from transfer.settings import LAYERS
         ({"start": "noise"}, "start"),
         ({"color_map": "pca"}, "color map"),
         ({"animation": 1}, "animation"),
-        ({"expert": None}, "expert"),
+        ({"advanced": None}, "advanced"),
     ],
 )
 def test_settings_outside_their_range_are_refused_by_name(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageSequence
 from safetensors.torch import load, save
 
 from transfer.engine import Progress, paint
@@ -48,7 +48,8 @@ def pictures() -> tuple[Image.Image, Image.Image]:
     y, x = np.mgrid[0:64, 0:64] / 64.0
     waves = np.stack([x, y, 0.5 + 0.5 * np.sin(9 * x)], axis=2)
     checks = np.stack([(8 * x).astype(int) % 2, (8 * y).astype(int) % 2, 1 - x], axis=2)
-    return tuple(Image.fromarray((255 * p).astype(np.uint8)) for p in (waves, checks))
+    photo, style = (Image.fromarray((255 * p).astype(np.uint8)) for p in (waves, checks))
+    return photo, style
 
 
 def stopped_at(
@@ -300,7 +301,7 @@ OTHER_SETTINGS: dict[str, Any] = {
     "color_map": ColorMap.PCA,
     "animation": True,
 }
-OTHER_EXPERT: dict[str, Any] = {
+OTHER_ADVANCED: dict[str, Any] = {
     "content_weight": 0.3,
     "smoothness_weight": 0.3,
     "style_layers": (("relu1_1", 1.0),),
@@ -311,13 +312,13 @@ OTHER_EXPERT: dict[str, Any] = {
 
 
 def test_the_fingerprint_covers_every_field_of_the_settings() -> None:
-    assert {field.name for field in fields(Settings)} == {*OTHER_SETTINGS, "expert"}
-    assert {field.name for field in fields(AdvancedSettings)} == set(OTHER_EXPERT)
+    assert {field.name for field in fields(Settings)} == {*OTHER_SETTINGS, "advanced"}
+    assert {field.name for field in fields(AdvancedSettings)} == set(OTHER_ADVANCED)
     changed: list[Settings] = [
         *(replace(Settings(), **{name: value}) for name, value in OTHER_SETTINGS.items()),
         *(
             Settings(advanced=AdvancedSettings(**{name: value}))
-            for name, value in OTHER_EXPERT.items()
+            for name, value in OTHER_ADVANCED.items()
         ),
     ]
 
@@ -362,7 +363,7 @@ def test_a_masked_painting_goes_on_with_its_own_masks_only() -> None:
         {"brush_size": 1.5},
         {"smoothness": 0.6},
         {"animation": True},
-        {"expert": AdvancedSettings(content_weight=0.3)},
+        {"advanced": AdvancedSettings(content_weight=0.3)},
     ],
 )
 def test_a_checkpoint_fits_only_its_own_settings(other: dict[str, Any]) -> None:
@@ -382,4 +383,4 @@ def test_an_animation_keeps_the_frames_from_before(fraction: float) -> None:
 
     assert rest.animation is not None
     with Image.open(io.BytesIO(rest.animation)) as animation:
-        assert animation.n_frames == 20 + 1
+        assert len(ImageSequence.all_frames(animation)) == 20 + 1

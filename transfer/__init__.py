@@ -1,7 +1,7 @@
 """Neural style transfer by optimization.
 
 Importing this package does not import torch: what may be asked for, and what can go wrong, can
-be read by processes that never paint. `transfer.engine.paint` is where painting begins.
+be read by processes that never paint. `transfer.engine.Painter.paint` is where painting begins.
 """
 
 from transfer.errors import (

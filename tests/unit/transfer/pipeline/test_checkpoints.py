@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageSequence
 from safetensors.torch import load, save
 
-from transfer.engine import Progress, paint
+from transfer.engine import Painter, Progress
 from transfer.errors import Cancelled, CheckpointUnusable
 from transfer.imaging.masks import Region
 from transfer.optim.lbfgs import Best, LbfgsState
@@ -53,9 +53,12 @@ def pictures() -> tuple[Image.Image, Image.Image]:
 
 
 def stopped_at(
-    fraction: float, settings: Settings = SETTINGS, masks: Sequence[Image.Image | None] = ()
+    painter: Painter,
+    fraction: float,
+    settings: Settings = SETTINGS,
+    masks: Sequence[Image.Image | None] = (),
 ) -> tuple[bytes, list[Rendition]]:
-    """The checkpoint of a painting that is stopped, and the renditions it had finished."""
+    """Stop a painting; return its checkpoint, and the renditions that it had finished."""
     content, style = pictures()
     taken: list[bytes] = []
     finished: list[Rendition] = []
@@ -66,7 +69,7 @@ def stopped_at(
             raise Cancelled("enough")
 
     with pytest.raises(Cancelled):
-        paint(
+        painter.paint(
             content,
             [style],
             settings,
@@ -78,13 +81,13 @@ def stopped_at(
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.5, 0.95])
-def test_a_painting_goes_on_where_it_was_stopped(fraction: float) -> None:
+def test_a_painting_goes_on_where_it_was_stopped(painter: Painter, fraction: float) -> None:
     content, style = pictures()
-    whole = paint(content, [style], SETTINGS)
-    checkpoint, before = stopped_at(fraction)
+    whole = painter.paint(content, [style], SETTINGS)
+    checkpoint, before = stopped_at(painter, fraction)
     after: list[Rendition] = []
     begun: list[float] = []
-    rest = paint(
+    rest = painter.paint(
         content,
         [style],
         SETTINGS,
@@ -103,14 +106,17 @@ def test_a_painting_goes_on_where_it_was_stopped(fraction: float) -> None:
 
 
 def test_without_the_optimizers_memory_it_is_the_same_to_the_eye(
+    painter: Painter,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     content, style = pictures()
-    whole = paint(content, [style], SETTINGS).renditions[Rendition.STYLED]
+    whole = painter.paint(content, [style], SETTINGS).renditions[Rendition.STYLED]
     monkeypatch.setattr(checkpoints, "MEMORY_MAX_BYTES", 1000)
-    checkpoint, _ = stopped_at(0.5)
+    checkpoint, _ = stopped_at(painter, 0.5)
 
-    rest = paint(content, [style], SETTINGS, checkpoint=checkpoint).renditions[Rendition.STYLED]
+    rest = painter.paint(content, [style], SETTINGS, checkpoint=checkpoint).renditions[
+        Rendition.STYLED
+    ]
 
     apart = np.abs(np.asarray(whole, dtype=float) - np.asarray(rest, dtype=float)) / 255
     # The photo and the style are 0.4 apart.
@@ -278,7 +284,9 @@ def test_the_fingerprints_cover_this_json() -> None:
     optimizer = ", ".join([last_json, photo_json, regions_json, PINNED_OPTIMIZER_JSON])
 
     whole_hash = fingerprint(PINNED_SETTINGS, plans, photo, regions, "abc")
-    optimizer_hash = optimizer_fingerprint(PINNED_SETTINGS, ("compact", 2, 4), photo, regions)
+    optimizer_hash = optimizer_fingerprint(
+        PINNED_SETTINGS, Level("compact", 2, 4, 40), photo, regions
+    )
 
     assert f'"settings": {json.dumps(settings_as_json(PINNED_SETTINGS), sort_keys=True)}' == (
         PINNED_JSON
@@ -330,11 +338,11 @@ def test_the_fingerprint_covers_every_field_of_the_settings() -> None:
         assert len(settings_as_json(settings).items() ^ usual.items()) == 2, settings
 
 
-def test_a_checkpoint_fits_only_its_own_painting() -> None:
-    checkpoint, _ = stopped_at(0.1)
+def test_a_checkpoint_fits_only_its_own_painting(painter: Painter) -> None:
+    checkpoint, _ = stopped_at(painter, 0.1)
     content, style = pictures()
     with pytest.raises(CheckpointUnusable, match="other pictures or settings"):
-        paint(style, [content], SETTINGS, checkpoint=checkpoint)
+        painter.paint(style, [content], SETTINGS, checkpoint=checkpoint)
 
 
 def half(is_left: bool) -> Image.Image:
@@ -343,18 +351,18 @@ def half(is_left: bool) -> Image.Image:
     return mask
 
 
-def test_a_masked_painting_goes_on_with_its_own_masks_only() -> None:
+def test_a_masked_painting_goes_on_with_its_own_masks_only(painter: Painter) -> None:
     content, style = pictures()
     few = replace(SETTINGS, advanced=AdvancedSettings(evaluations=12))
-    checkpoint, _ = stopped_at(0.3, few, [half(True)])
+    checkpoint, _ = stopped_at(painter, 0.3, few, [half(True)])
 
-    rest = paint(content, [style], few, masks=[half(True)], checkpoint=checkpoint)
+    rest = painter.paint(content, [style], few, masks=[half(True)], checkpoint=checkpoint)
 
     outside = np.asarray(rest.renditions[Rendition.STYLED])[:, 40:]
     assert np.array_equal(outside, np.asarray(content)[:, 40:])
     for masks in ([], [half(False)]):
         with pytest.raises(CheckpointUnusable, match="other pictures or settings"):
-            paint(content, [style], few, masks=masks, checkpoint=checkpoint)
+            painter.paint(content, [style], few, masks=masks, checkpoint=checkpoint)
 
 
 @pytest.mark.parametrize(
@@ -366,20 +374,20 @@ def test_a_masked_painting_goes_on_with_its_own_masks_only() -> None:
         {"advanced": AdvancedSettings(content_weight=0.3)},
     ],
 )
-def test_a_checkpoint_fits_only_its_own_settings(other: dict[str, Any]) -> None:
-    checkpoint, _ = stopped_at(0.1)
+def test_a_checkpoint_fits_only_its_own_settings(painter: Painter, other: dict[str, Any]) -> None:
+    checkpoint, _ = stopped_at(painter, 0.1)
     content, style = pictures()
     with pytest.raises(CheckpointUnusable, match="other pictures or settings"):
-        paint(content, [style], replace(SETTINGS, **other), checkpoint=checkpoint)
+        painter.paint(content, [style], replace(SETTINGS, **other), checkpoint=checkpoint)
 
 
 @pytest.mark.parametrize("fraction", [0.3, 0.95])
-def test_an_animation_keeps_the_frames_from_before(fraction: float) -> None:
+def test_an_animation_keeps_the_frames_from_before(painter: Painter, fraction: float) -> None:
     content, style = pictures()
     settings = replace(SETTINGS, animation=True, advanced=AdvancedSettings(evaluations=20))
-    checkpoint, _ = stopped_at(fraction, settings)
+    checkpoint, _ = stopped_at(painter, fraction, settings)
 
-    rest = paint(content, [style], settings, checkpoint=checkpoint)
+    rest = painter.paint(content, [style], settings, checkpoint=checkpoint)
 
     assert rest.animation is not None
     with Image.open(io.BytesIO(rest.animation)) as animation:

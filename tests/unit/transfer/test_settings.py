@@ -93,7 +93,9 @@ def test_settings_outside_their_range_are_refused_by_name(
         ({"evaluations": 100.0}, "evaluations"),
     ],
 )
-def test_what_experts_say_is_checked_too(change: dict[str, Any], setting: str) -> None:
+def test_advanced_settings_outside_their_range_are_refused_by_name(
+    change: dict[str, Any], setting: str
+) -> None:
     with pytest.raises(InvalidSetting, match=rf"^{setting} must be .+, not .+\.$") as caught:
         AdvancedSettings(**change)
 

@@ -132,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
         dest="base",
         help="continue an earlier painting of the photo, larger or for longer",
     )
-    add("--animation", type=Path, metavar="FILE.webp", help="the way there, as an animated WebP")
+    add("--animation", type=Path, metavar="FILE.webp", help="an animated WebP of the evaluations")
     add_settings(parser)
     add("--device", default="auto", help="auto, cpu or cuda (%(default)s)")
     add("--threads", type=int, default=0, help="CPU threads, 0 for torch's choice (%(default)s)")
@@ -141,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Precision,
         choices=list(Precision),
         default=Precision.AUTO,
-        help="of gradients and of what tiles keep: half where the processor is fast at it"
+        help="precision of gradients and of what tiles keep: half where the processor is fast at it"
         " (%(default)s)",
     )
     add("--max-memory", metavar="2GB", help="memory to keep within, by tiles if need be (by size)")

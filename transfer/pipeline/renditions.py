@@ -110,7 +110,7 @@ def initial_image(task: RenditionTask, height: int, width: int, start: Start, se
         task: inputs of the first rendition.
         height: height of the image, px.
         width: width of the image, px.
-        start: noise, or anything else for the task's start with a trace of noise.
+        start: noise, or anything else for the task's start with a little noise.
         seed: seed of the noise.
 
     Returns:

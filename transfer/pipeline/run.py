@@ -116,7 +116,7 @@ class PaintRun:
             resumed = Checkpoint.from_bytes(request.checkpoint, run_fingerprint, device)
         elif base is not None and base.state is not None:
             resumed = Checkpoint.from_bytes(base.state, self._optimizer_fingerprint, device)
-        # Given up when its rendition begins: its optimizer state is of no use beyond one level.
+        # Dropped when its rendition begins: its optimizer state is of no use beyond one level.
         self._resumed = resumed
         self._finished = {} if resumed is None else dict(resumed.finished)
         self._recorder: Recorder | None = None

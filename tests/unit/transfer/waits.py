@@ -1,4 +1,4 @@
-"""Counts how often the host would wait for a device."""
+"""Counter of the host's waits for a device."""
 
 from typing import Any
 
@@ -7,9 +7,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 
 class Waits(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Within it, whatever has to know a number, or how many there are, before it can go on.
+    """Counts operations that wait for a number from the device, or for how many there are.
 
-    `Tensor.tolist` goes past it.
+    `Tensor.tolist` is not counted.
     """
 
     def __init__(self) -> None:

@@ -81,23 +81,25 @@ def stopped_at(
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.5, 0.95])
-def test_a_painting_goes_on_where_it_was_stopped(painter: Painter, fraction: float) -> None:
+def test_a_resumed_painting_equals_one_that_never_stopped(
+    painter: Painter, fraction: float
+) -> None:
     content, style = pictures()
     whole = painter.paint(content, [style], SETTINGS)
     checkpoint, before = stopped_at(painter, fraction)
     after: list[Rendition] = []
-    begun: list[float] = []
+    fractions: list[float] = []
     rest = painter.paint(
         content,
         [style],
         SETTINGS,
-        lambda progress: begun.append(progress.fraction),
+        lambda progress: fractions.append(progress.fraction),
         on_rendition=lambda kind, _: after.append(kind),
         checkpoint=checkpoint,
     )
-    assert begun[0] == pytest.approx(fraction, abs=0.06)
-    assert begun == sorted(begun)
-    assert begun[-1] == 1.0
+    assert fractions[0] == pytest.approx(fraction, abs=0.06)
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
     assert [*before, *after] == list(Rendition)
     assert set(rest.renditions) == set(Rendition)
     assert rest.evaluations < whole.evaluations
@@ -105,7 +107,7 @@ def test_a_painting_goes_on_where_it_was_stopped(painter: Painter, fraction: flo
         assert rest.renditions[kind].tobytes() == whole.renditions[kind].tobytes()
 
 
-def test_without_the_optimizers_memory_it_is_the_same_to_the_eye(
+def test_a_painting_resumed_without_optimizer_state_is_the_same_to_the_eye(
     painter: Painter,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -118,12 +120,12 @@ def test_without_the_optimizers_memory_it_is_the_same_to_the_eye(
         Rendition.STYLED
     ]
 
-    apart = np.abs(np.asarray(whole, dtype=float) - np.asarray(rest, dtype=float)) / 255
-    # The photo and the style are 0.4 apart.
-    assert 0.0 < apart.mean() < 0.15
+    difference = np.abs(np.asarray(whole, dtype=float) - np.asarray(rest, dtype=float)) / 255
+    # The photo and the style are 0.4 difference.
+    assert 0.0 < difference.mean() < 0.15
 
 
-def test_a_checkpoint_survives_the_way_through_bytes(generator: torch.Generator) -> None:
+def test_a_checkpoint_survives_a_round_trip_through_bytes(generator: torch.Generator) -> None:
     image = torch.rand(1, 3, 5, 7, generator=generator)
     done = {Rendition.STYLED: Image.fromarray(np.arange(60, dtype=np.uint8).reshape(4, 5, 3))}
     frames = {0: b"first", 17: b"\x00second"}
@@ -138,8 +140,10 @@ def test_a_checkpoint_survives_the_way_through_bytes(generator: torch.Generator)
 
 
 @pytest.mark.parametrize("is_best", [True, False])
-def test_what_the_optimizer_knows_survives_too(generator: torch.Generator, is_best: bool) -> None:
-    """Bit for bit: the smallest difference grows over the evaluations that follow."""
+def test_the_optimizer_state_survives_a_round_trip_through_bytes(
+    generator: torch.Generator, is_best: bool
+) -> None:
+    """The smallest difference would grow over the evaluations that follow."""
     image = torch.rand(1, 3, 5, 7, generator=generator)
     pairs = tuple(
         CurvaturePair(
@@ -175,8 +179,8 @@ def test_what_the_optimizer_knows_survives_too(generator: torch.Generator, is_be
         assert read.best.loss == 0.1
 
 
-def test_it_is_a_safetensors_file(generator: torch.Generator) -> None:
-    """Written here, and read by the library that the format comes from."""
+def test_a_checkpoint_is_a_safetensors_file(generator: torch.Generator) -> None:
+    """The library that the format comes from reads a checkpoint."""
     done = {Rendition.STYLED: Image.fromarray(np.arange(60, dtype=np.uint8).reshape(4, 5, 3))}
     step, change = torch.randn(2, 9, generator=generator)
     pair = CurvaturePair(Fp16Vector.of(step), Fp16Vector.of(change), torch.ones(()), torch.ones(()))
@@ -216,8 +220,8 @@ def test_an_unusable_checkpoint_is_refused_with_the_reason(data: bytes, reason: 
         Checkpoint.from_bytes(data, "id")
 
 
-def test_a_checkpoint_of_the_format_before_is_of_another_version() -> None:
-    """The painting then begins anew, with this sentence in the log."""
+def test_a_checkpoint_of_the_previous_format_is_of_another_version() -> None:
+    """The worker then paints from the beginning, and logs this sentence."""
     metadata = {
         "format": "pic2paint-checkpoint-3",
         "identity": "id",
@@ -259,7 +263,7 @@ PINNED_OPTIMIZER_JSON = (
 
 
 def test_the_fingerprints_cover_this_json() -> None:
-    """Byte for byte: one that comes out otherwise makes every stored checkpoint useless."""
+    """A fingerprint that differs in one byte makes every stored checkpoint useless."""
     photo, guide = torch.full((1, 3, 2, 4), 0.5), torch.ones(1, 1, 2, 4)
     styles = torch.zeros(1, 3, 3, 3), torch.ones(1, 3, 5, 3)
     regions = (Region(styles[:1], None, guide), Region(styles[1:], None, None))
@@ -351,7 +355,7 @@ def half(is_left: bool) -> Image.Image:
     return mask
 
 
-def test_a_masked_painting_goes_on_with_its_own_masks_only(painter: Painter) -> None:
+def test_a_masked_painting_resumes_with_its_own_masks_only(painter: Painter) -> None:
     content, style = pictures()
     few = replace(SETTINGS, advanced=AdvancedSettings(evaluations=12))
     checkpoint, _ = stopped_at(painter, 0.3, few, [half(True)])

@@ -74,7 +74,7 @@ def test_the_same_seed_gives_the_same_picture_bit_for_bit(
     assert not np.array_equal(pixels(first.renditions[styled]), pixels(other.renditions[styled]))
 
 
-def test_painting_brings_the_loss_down(
+def test_each_level_brings_the_loss_down(
     painter: Painter, content: Image.Image, style: Image.Image
 ) -> None:
     losses: list[float] = []
@@ -123,7 +123,7 @@ def test_the_first_preview_is_presentable(
     assert np.allclose(first, pixels(style).mean(axis=(0, 1)), atol=12)
 
 
-def test_renditions_are_handed_over_as_they_finish(
+def test_renditions_are_reported_as_they_finish(
     painter: Painter, content: Image.Image, style: Image.Image
 ) -> None:
     events: list[object] = []
@@ -262,7 +262,7 @@ def test_one_color_painted_in_its_own_style_stays_as_it_is(painter: Painter) -> 
         assert np.abs(pixels(image) - (200, 30, 30)).mean() < 6
 
 
-def test_a_painting_that_needs_no_work_still_ends_at_one(painter: Painter) -> None:
+def test_progress_of_a_painting_that_converges_at_once_ends_at_one(painter: Painter) -> None:
     black = Image.new("RGB", (64, 64))
     reports: list[Progress] = []
 

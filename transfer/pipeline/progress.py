@@ -160,4 +160,4 @@ class ProgressTracker:
 
 
 def _render(task: RenditionTask, image: Tensor, height: int, width: int) -> Image.Image:
-    return to_image(task.shown(resize(image, height, width)))
+    return to_image(task.to_rgb(resize(image, height, width)))

@@ -37,7 +37,7 @@ class RenditionTask:
     """Styles and where each goes; with as many channels as the content."""
     start: Tensor
     """Image before the first evaluation, of the shape of the content."""
-    shown: Callable[[Tensor], Tensor]
+    to_rgb: Callable[[Tensor], Tensor]
     """Function from the painted image, (1, C, H', W') of any size, to RGB, (1, 3, H', W')."""
 
 
@@ -71,7 +71,7 @@ def rendition_task(
                 light,
                 lambda region: _match_lightness(source, light, region, is_in_place=True),
             ),
-            shown=_keep_outside(
+            to_rgb=_keep_outside(
                 regions,
                 content,
                 lambda image: replace_luminance(
@@ -99,7 +99,7 @@ def rendition_task(
         content=content,
         regions=tuple(regions),
         start=start,
-        shown=_keep_outside(regions, content, lambda image: image),
+        to_rgb=_keep_outside(regions, content, lambda image: image),
     )
 
 
@@ -150,17 +150,17 @@ def _compose(
 
 
 def _keep_outside(
-    regions: Sequence[Region], content: Tensor, shown: Callable[[Tensor], Tensor]
+    regions: Sequence[Region], content: Tensor, to_rgb: Callable[[Tensor], Tensor]
 ) -> Callable[[Tensor], Tensor]:
-    """Return `RenditionTask.shown` that shows the photo where no style goes."""
+    """Return `RenditionTask.to_rgb` that shows the photo where no style goes."""
     covered = coverage(regions)
     if covered is None:
-        return shown
+        return to_rgb
 
     def blend(image: Tensor) -> Tensor:
         height, width = image.shape[2:]
         photo = resize(content, height, width)
-        return photo.lerp(shown(image), resize(covered, height, width))
+        return photo.lerp(to_rgb(image), resize(covered, height, width))
 
     return blend
 

@@ -207,7 +207,7 @@ class PaintRun:
                 image = optimize_level(image, problem, on_evaluation, budget, done, optimizer_state)
                 done, optimizer_state, multiplier = 0, None, penalty.multiplier
             self._tracker.finish_level(level)
-        return to_image(task.shown(image))
+        return to_image(task.to_rgb(image))
 
     def _report_rendition(self, rendition: Rendition, *, is_first: bool) -> None:
         image = self._finished[rendition]

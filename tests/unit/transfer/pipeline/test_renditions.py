@@ -81,8 +81,8 @@ def test_luminance_paints_lightness_and_shows_the_hues_of_the_photo(
     assert task.regions[0].styles[0].mean().item() == pytest.approx(
         luminance(photo).mean().item(), abs=0.02
     )
-    assert torch.allclose(task.shown(task.start), photo, atol=0.02)
-    assert task.shown(task.start[:, :, ::2, ::2]).shape == (1, 3, 30, 40)
+    assert torch.allclose(task.to_rgb(task.start), photo, atol=0.02)
+    assert task.to_rgb(task.start[:, :, ::2, ::2]).shape == (1, 3, 30, 40)
 
 
 def left_half(photo: Tensor) -> Tensor:
@@ -106,7 +106,7 @@ def test_outside_its_regions_a_rendition_starts_from_and_shows_the_photo(
         outside = task.start[..., half:]
         assert torch.equal(outside, task.content[..., half:])
         assert task.start[..., :half].sub(task.content[..., :half]).abs().mean() < 0.5
-    shown = task.shown(torch.zeros_like(task.content))
+    shown = task.to_rgb(torch.zeros_like(task.content))
     assert torch.equal(shown[..., half:], photo[..., half:])
     assert shown[..., :half].max() < 0.01
 

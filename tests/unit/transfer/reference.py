@@ -1,4 +1,4 @@
-"""The loss as its formula says, of a whole picture and by autograd: what ours is compared with."""
+"""Reference for the loss: its formula on the whole picture, with the gradient by autograd."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,10 +31,13 @@ def objective(
     width: int,
     settings: Settings,
 ) -> Callable[[Tensor], Tensor]:
-    """Build what `build_objective` does; each region has one style, no smaller than it is seen."""
+    """Return the loss of `build_objective`.
+
+    Each region has one style, which is not smaller than the size at which it is compared.
+    """
     advanced = settings.advanced
     penalty = ContentPenalty.of(settings, backbone.name, max(height, width))
-    of_content = content_layer(settings, backbone.name)
+    compared_layer = content_layer(settings, backbone.name)
     layers = dict(advanced.style_layers)
     smoothness = advanced.smoothness_weight
     if smoothness is None:
@@ -42,38 +45,49 @@ def objective(
 
     def features(image: Tensor) -> dict[str, Tensor]:
         return backbone.features(
-            image.expand(-1, 3, -1, -1), {*layers, of_content}, advanced.pooling
+            image.expand(-1, 3, -1, -1), {*layers, compared_layer}, advanced.pooling
         )
 
     with torch.no_grad():
-        goal = ContentTarget.of(features(resize(content, height, width))[of_content])
-        goals = []
+        content_target = ContentTarget.of(features(resize(content, height, width))[compared_layer])
+        region_targets = []
         for region in regions:
             (style,) = region.styles
             edge_px = min(round(settings.brush_size * max(height, width)), max(style.shape[2:]))
-            found = features(resize(style, *fit_size(*style.shape[2:], edge_px)))
-            targets = {layer: StyleTarget.of(statistics(found[layer])) for layer in layers}
-            goals.append((region, targets))
+            style_features = features(
+                resize(style, *fit_size(style.shape[2], style.shape[3], edge_px))
+            )
+            targets = {layer: StyleTarget.of(statistics(style_features[layer])) for layer in layers}
+            region_targets.append((region, targets))
 
-    def seen(features: Tensor, region: Region) -> Statistics:
-        return statistics(features) if region.guide is None else guided(features, region.guide)
+    def region_statistics(features: Tensor, region: Region) -> Statistics:
+        return (
+            statistics(features)
+            if region.guide is None
+            else guided_statistics(features, region.guide)
+        )
 
     def loss(image: Tensor) -> Tensor:
-        found = features(image)
-        style = sum(
-            region.area * weight * style_distance(seen(found[layer], region), targets[layer])
-            for region, targets in goals
+        activations = features(image)
+        style_loss = sum(
+            region.area
+            * weight
+            * style_distance(region_statistics(activations[layer], region), targets[layer])
+            for region, targets in region_targets
             for layer, weight in layers.items()
         )
-        whole = style / sum(layers.values()) + penalty(content_loss(found[of_content], goal))
-        return whole + smoothness * total_variation(image)
+        total = style_loss / sum(layers.values()) + penalty(
+            content_loss(activations[compared_layer], content_target)
+        )
+        return total + smoothness * total_variation(image)
 
     return loss
 
 
-def guided(features: Tensor, guide: Tensor) -> Statistics:
-    """`statistics` of features, shape (1, C, H, W), where a guide of any size says."""
-    weights = F.adaptive_avg_pool2d(guide.to(features), features.shape[2:]).flatten()
+def guided_statistics(features: Tensor, guide: Tensor) -> Statistics:
+    """Return `statistics` of features, shape (1, C, H, W), weighted by a guide of any size."""
+    size = features.shape[2], features.shape[3]
+    weights = F.adaptive_avg_pool2d(guide.to(features), size).flatten()
     weights = weights / weights.sum()
     positions = features[0].flatten(1)
     mean = (positions @ weights).unsqueeze(1)
@@ -83,17 +97,17 @@ def guided(features: Tensor, guide: Tensor) -> Statistics:
 
 @dataclass(frozen=True)
 class ContentTarget:
-    """How the content's features vary over positions, and which of them do."""
+    """Centered features of the content, without the channels that do not vary."""
 
     centered: Tensor
-    """Live channels minus their means, shape (C', H*W)."""
+    """Active channels minus their means, shape (C', H*W)."""
     variance: Tensor
     is_live: Tensor
     floor: Tensor
 
     @classmethod
     def of(cls, features: Tensor) -> "ContentTarget":
-        """From the content's activations, shape (1, C, H, W)."""
+        """Return the target from the content's activations, shape (1, C, H, W)."""
         channels = features[0].flatten(1)
         mean = channels.mean(dim=1, keepdim=True)
         centered = channels - mean
@@ -103,7 +117,7 @@ class ContentTarget:
 
 
 def content_loss(features: Tensor, target: ContentTarget) -> Tensor:
-    """`content_distance` of features, shape (1, C, H, W)."""
+    """Return `content_distance` of features, shape (1, C, H, W)."""
     if not target.variance.numel():
         return features.sum() * 0.0
     channels = features[0].flatten(1)[target.is_live]

@@ -1,4 +1,4 @@
-"""Counts how often the host would wait for a device."""
+"""Counter of the host's waits for a device."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
-class Waits(TorchDispatchMode):
-    """Within it, whatever has to know a number, or how many there are, before it can go on.
+class Waits(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts operations that wait for a number from the device, or for how many there are.
 
-    `Tensor.tolist` goes past it.
+    `Tensor.tolist` is not counted.
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.count = 0
 
     def __torch_dispatch__(

@@ -23,7 +23,7 @@ def photo(content: Image.Image) -> Tensor:
 
 
 def task(photo: Tensor, *regions: Region) -> RenditionTask:
-    return RenditionTask(content=photo, regions=regions, start=photo, shown=lambda image: image)
+    return RenditionTask(content=photo, regions=regions, start=photo, to_rgb=lambda image: image)
 
 
 def everywhere(style: Image.Image | Tensor) -> Region:

@@ -53,7 +53,7 @@ def flip_kernel(kernel: Tensor) -> Tensor:
 
 
 class SavedForBackward:
-    """What a forward pass through some stages saves for the backward pass.
+    """Activations that a forward pass through some stages saves for the backward pass.
 
     With fixed weights that is little: where the output of a convolution and its ReLU was positive,
     which position of a pooling's window was the largest, and the activations of the layers that the

@@ -40,7 +40,7 @@ and having it mapped anew, costs little beside it."""
 
 @dataclass(frozen=True)
 class _SavedGroup:
-    """What the forward pass leaves of a stage group for the backward pass."""
+    """Stage group after the forward pass, as the backward pass needs it."""
 
     group: StageGroup
     shape: torch.Size

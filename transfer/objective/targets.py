@@ -1,4 +1,4 @@
-"""What a level is compared with, computed once: the photo's features and styles' statistics."""
+"""Targets of a level, computed once: the features of the photo and the statistics of styles."""
 
 from collections.abc import Callable, Collection
 

@@ -16,7 +16,7 @@ def test_compact_is_a_small_file() -> None:
 
 
 def test_compact_follows_vgg19(painter: Painter) -> None:
-    """Its first layer is sixteen of the teacher's own filters."""
+    """The first layer of compact is sixteen of the teacher's own filters."""
     image = torch.rand(1, 3, 32, 32, generator=seeded(0))
     small = painter.backbone("compact").features(image, ["relu1_1"])["relu1_1"][0].flatten(1)
     large = painter.backbone("vgg19").features(image, ["relu1_1"])["relu1_1"][0].flatten(1)

@@ -195,7 +195,7 @@ def test_half_precision_keeps_the_loss_and_the_gradients_direction(
 
 
 def test_tiles_give_the_gradient_of_the_whole_with_a_style_of_one_color(exact: Painter) -> None:
-    """Its covariance is no scale, and its mean far from the image's: where digits could go."""
+    """The covariance is no scale and the mean is far from the image's: digits could cancel."""
     canvas = task(70, 131)
     flat = (Region((torch.full((1, 3, 64, 64), 0.9),), None, None),)
     assert_the_same(exact.backbone("compact"), replace(canvas, regions=flat), Settings(), 32, 1e-4)
@@ -213,7 +213,7 @@ def test_a_photo_of_values_that_are_no_numbers_is_refused(backbone: VggBackbone)
 def test_an_evaluation_does_not_wait_for_the_device(
     backbone: VggBackbone, tile_px: int | None, regions: int
 ) -> None:
-    """So that it can be recorded as a CUDA graph, and launched ahead."""
+    """A CUDA graph can only record an evaluation without waits."""
     canvas = task(111, 143, regions=regions)
     evaluate = build_objective(
         backbone, canvas.content, canvas.regions, 111, 143, Settings(), tile_px=tile_px

@@ -1,7 +1,7 @@
-"""An objective as a CUDA graph: the host launches it once instead of some hundred times.
+"""CUDA graph of an objective, which the host launches once instead of some hundred times.
 
-Written after torch's documentation and never run, for want of a GPU: `Painter(graphs=True)` asks
-for it, and nothing else does until somebody has seen that it pays.
+It was written from torch's documentation and has never run, for want of a GPU: only
+`Painter(graphs=True)` uses it until its gain is measured.
 """
 
 import logging
@@ -13,60 +13,60 @@ from transfer.memory.budget import is_out_of_memory
 from transfer.optim.lbfgs import DifferentiableLoss
 
 _WARM_UP = 3
-"""Evaluations before the recording, in which libraries choose their kernels."""
+"""Number of evaluations before the capture, in which libraries choose their kernels."""
 
 _log = logging.getLogger(__name__)
 
 
 class CudaGraphObjective:
-    """An `lbfgs.DifferentiableLoss` that is recorded when it is first called, and then played back.
+    """Objective that is captured as a graph at its first call, and replayed at each other.
 
-    What one evaluation takes stays taken as long as this lives.
+    The memory of one evaluation stays allocated as long as the object lives.
 
     Args:
-        objective: on a CUDA device, which it must not wait for. If it cannot be recorded, it is
-            called as it is, and the log says why.
+        objective: objective on a CUDA device, which it must not wait for. If it cannot be captured,
+            it is called as it is, and the log says why.
     """
 
     def __init__(self, objective: DifferentiableLoss) -> None:
         self._objective = objective
-        self._recording: _CapturedGraph | None = None
-        self._is_tried = False
+        self._graph: _CapturedGraph | None = None
+        self._has_tried = False
 
     def __call__(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss and the gradient of an image; all are of one shape."""
-        if not self._is_tried:
-            self._is_tried = True
+        """Return the loss and the gradient of an image; all images must have one shape."""
+        if not self._has_tried:
+            self._has_tried = True
             try:
-                self._recording = _CapturedGraph(self._objective, image)
+                self._graph = _CapturedGraph(self._objective, image)
             except RuntimeError as error:
                 if is_out_of_memory(error):
                     raise
                 _log.warning("no CUDA graph, going on without: %s", error)
-        if self._recording is None:
+        if self._graph is None:
             return self._objective(image)
-        return self._recording.replay(image)
+        return self._graph.replay(image)
 
 
 class _CapturedGraph:
     def __init__(self, objective: DifferentiableLoss, image: Tensor) -> None:
         if not image.is_cuda:
             raise RuntimeError("the image is not on a CUDA device")
-        before = torch.cuda.current_stream()
-        apart = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        current = torch.cuda.current_stream()
+        warm_up = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         self._image = image.clone()
-        apart.wait_stream(before)
-        with torch.cuda.stream(apart):
+        warm_up.wait_stream(current)
+        with torch.cuda.stream(warm_up):
             for _ in range(_WARM_UP):
                 objective(self._image)
-        before.wait_stream(apart)
+        current.wait_stream(warm_up)
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph):
-            self._found = objective(self._image)
+            self._outputs = objective(self._image)
 
     def replay(self, image: Tensor) -> tuple[Tensor, Tensor]:
         self._image.copy_(image)
         self._graph.replay()
-        # Copies: the next evaluation overwrites its own.
-        loss, gradient = self._found
+        # Copies: the next replay overwrites the outputs.
+        loss, gradient = self._outputs
         return loss.clone(), gradient.clone()

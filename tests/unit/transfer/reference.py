@@ -1,4 +1,4 @@
-"""Reference for the loss: its formula on the whole picture, with the gradient by autograd."""
+"""Reference for the loss: its formula for a whole picture, differentiated by autograd."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,10 +31,7 @@ def objective(
     width: int,
     settings: Settings,
 ) -> Callable[[Tensor], Tensor]:
-    """Return the loss of `build_objective`.
-
-    Each region has one style, which is not smaller than the size at which it is compared.
-    """
+    """Build the loss of `build_objective` for regions of one style each, which is only reduced."""
     advanced = settings.advanced
     penalty = ContentPenalty.of(settings, backbone.name, max(height, width))
     compared_layer = content_layer(settings, backbone.name)
@@ -49,45 +46,36 @@ def objective(
         )
 
     with torch.no_grad():
-        content_target = ContentTarget.of(features(resize(content, height, width))[compared_layer])
-        region_targets = []
+        goal = ContentTarget.of(features(resize(content, height, width))[compared_layer])
+        goals = []
         for region in regions:
             (style,) = region.styles
             edge_px = min(round(settings.brush_size * max(height, width)), max(style.shape[2:]))
-            style_features = features(
-                resize(style, *fit_size(style.shape[2], style.shape[3], edge_px))
-            )
-            targets = {layer: StyleTarget.of(statistics(style_features[layer])) for layer in layers}
-            region_targets.append((region, targets))
+            style_height, style_width = style.shape[2:]
+            found = features(resize(style, *fit_size(style_height, style_width, edge_px)))
+            targets = {layer: StyleTarget.of(statistics(found[layer])) for layer in layers}
+            goals.append((region, targets))
 
-    def region_statistics(features: Tensor, region: Region) -> Statistics:
-        return (
-            statistics(features)
-            if region.guide is None
-            else guided_statistics(features, region.guide)
-        )
+    def seen(features: Tensor, region: Region) -> Statistics:
+        return statistics(features) if region.guide is None else guided(features, region.guide)
 
     def loss(image: Tensor) -> Tensor:
-        activations = features(image)
-        style_loss = sum(
-            region.area
-            * weight
-            * style_distance(region_statistics(activations[layer], region), targets[layer])
-            for region, targets in region_targets
+        found = features(image)
+        style = sum(
+            region.area * weight * style_distance(seen(found[layer], region), targets[layer])
+            for region, targets in goals
             for layer, weight in layers.items()
         )
-        total = style_loss / sum(layers.values()) + penalty(
-            content_loss(activations[compared_layer], content_target)
-        )
-        return total + smoothness * total_variation(image)
+        whole = style / sum(layers.values()) + penalty(content_loss(found[compared_layer], goal))
+        return whole + smoothness * total_variation(image)
 
     return loss
 
 
-def guided_statistics(features: Tensor, guide: Tensor) -> Statistics:
-    """Return `statistics` of features, shape (1, C, H, W), weighted by a guide of any size."""
-    size = features.shape[2], features.shape[3]
-    weights = F.adaptive_avg_pool2d(guide.to(features), size).flatten()
+def guided(features: Tensor, guide: Tensor) -> Statistics:
+    """Compute `statistics` of features, shape (1, C, H, W), weighted by a guide of any size."""
+    height, width = features.shape[2:]
+    weights = F.adaptive_avg_pool2d(guide.to(features), (height, width)).flatten()
     weights = weights / weights.sum()
     positions = features[0].flatten(1)
     mean = (positions @ weights).unsqueeze(1)
@@ -97,30 +85,30 @@ def guided_statistics(features: Tensor, guide: Tensor) -> Statistics:
 
 @dataclass(frozen=True)
 class ContentTarget:
-    """Centered features of the content, without the channels that do not vary."""
+    """Variation of the content's features over positions, and the channels that vary."""
 
     centered: Tensor
     """Active channels minus their means, shape (C', H*W)."""
     variance: Tensor
-    is_live: Tensor
+    is_active: Tensor
     floor: Tensor
 
     @classmethod
     def of(cls, features: Tensor) -> "ContentTarget":
-        """Return the target from the content's activations, shape (1, C, H, W)."""
+        """Build a target from the content's activations, shape (1, C, H, W)."""
         channels = features[0].flatten(1)
         mean = channels.mean(dim=1, keepdim=True)
         centered = channels - mean
         variance = centered.square().mean(dim=1)
-        is_live, floor = active_channels(mean.flatten(), variance)
-        return cls(centered[is_live], variance[is_live], is_live, floor)
+        is_active, floor = active_channels(mean.flatten(), variance)
+        return cls(centered[is_active], variance[is_active], is_active, floor)
 
 
 def content_loss(features: Tensor, target: ContentTarget) -> Tensor:
-    """Return `content_distance` of features, shape (1, C, H, W)."""
+    """Return the `content_distance` of features, shape (1, C, H, W)."""
     if not target.variance.numel():
         return features.sum() * 0.0
-    channels = features[0].flatten(1)[target.is_live]
+    channels = features[0].flatten(1)[target.is_active]
     channels = channels - channels.mean(dim=1, keepdim=True)
     return content_distance(
         (channels * target.centered).mean(dim=1),

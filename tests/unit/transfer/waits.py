@@ -1,4 +1,4 @@
-"""Counter of the host's waits for a device."""
+"""Counter of the times that the host would wait for a device."""
 
 from typing import Any
 
@@ -7,9 +7,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 
 class Waits(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts operations that wait for a number from the device, or for how many there are.
+    """Context that counts operations whose result the host has to know before it can go on.
 
-    `Tensor.tolist` is not counted.
+    `Tensor.tolist` goes past it.
     """
 
     def __init__(self) -> None:

@@ -109,8 +109,9 @@ def test_a_bigger_brush_makes_larger_strokes(painter: Painter) -> None:
         for size in (0.5, 1.0, 2.0)
     )
 
-    assert half > 1.05 * usual
-    assert usual > 1.05 * double
+    assert half > usual > double
+    # Four times the brush: 1.56 to 1.63 over pictures.
+    assert half > 1.25 * double
 
 
 def test_smoothness_takes_grain_away(
@@ -332,7 +333,8 @@ def test_advanced_weights_replace_smoothness_and_strength(
         np.corrcoef(pixels.mean(axis=2).ravel(), photo.mean(axis=2).ravel())[0, 1]
         for pixels in (bound, free)
     ]
-    assert correlations[0] > correlations[1] + 0.05
+    # A large weight leaves a twelfth of what otherwise changes (11.7 to 12.3 over pictures).
+    assert 1 - correlations[1] > 4 * (1 - correlations[0])
 
 
 @pytest.mark.parametrize(
@@ -379,12 +381,14 @@ def test_the_animation_goes_from_the_start_to_the_painting(
             for frame in ImageSequence.all_frames(animation)
         ]
     assert len(frames) == EVALUATIONS + 1
-    last = np.asarray(painting.renditions[STYLED]).astype(float)
-    # WebP keeps colors at half the size; lightness has to be there in full.
-    first_light, last_light = (frames[place].mean(axis=2) for place in (0, -1))
-    assert mean_difference(first_light, photo_pixels(content).mean(axis=2)) < 8
-    assert mean_difference(last_light, last.mean(axis=2)) < 8
-    assert mean_difference(first_light, last.mean(axis=2)) > 8
+    photo = photo_pixels(content).mean(axis=2)
+    last = np.asarray(painting.renditions[STYLED]).astype(float).mean(axis=2)
+    # WebP keeps colors at half the size; lightness has to be there in full. It loses some: over
+    # pictures, frames differed from their own picture by 0.40 to 0.56 of what they did from the
+    # other one.
+    first_frame, last_frame = (frames[place].mean(axis=2) for place in (0, -1))
+    assert mean_difference(first_frame, photo) < 0.75 * mean_difference(first_frame, last)
+    assert mean_difference(last_frame, last) < 0.75 * mean_difference(last_frame, photo)
 
 
 @pytest.mark.parametrize(

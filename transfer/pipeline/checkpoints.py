@@ -14,7 +14,7 @@ from torch import Tensor
 
 from transfer.errors import CheckpointUnusable
 from transfer.imaging.masks import Region
-from transfer.memory.plan import MEMORY_MAX_BYTES
+from transfer.memory.plan import STORED_HISTORY_MAX_BYTES
 from transfer.optim.lbfgs import Best, Iterate, LbfgsState
 from transfer.optim.stored_vectors import CurvaturePair, Fp16Vector
 from transfer.planning.pyramid import Level
@@ -134,7 +134,7 @@ def resume_point(found: Iterate, done: int) -> tuple[int, Tensor, LbfgsState | N
         done: evaluations of the step before its first.
     """
     evaluations = found.number + done
-    if _bytes_of(found.optimizer_state) > MEMORY_MAX_BYTES:
+    if _bytes_of(found.optimizer_state) > STORED_HISTORY_MAX_BYTES:
         # Not the image at hand: one that overshot would cost evaluations to mend.
         return evaluations, found.best, None
     return evaluations - 1, found.image, found.optimizer_state

@@ -106,7 +106,7 @@ def test_without_the_optimizers_memory_it_is_the_same_to_the_eye(
 ) -> None:
     content, style = pictures()
     whole = paint(content, [style], SETTINGS).renditions[Rendition.STYLED]
-    monkeypatch.setattr(checkpoints, "MEMORY_MAX_BYTES", 1000)
+    monkeypatch.setattr(checkpoints, "STORED_HISTORY_MAX_BYTES", 1000)
     checkpoint, _ = stopped_at(0.5)
 
     rest = paint(content, [style], SETTINGS, checkpoint=checkpoint).renditions[Rendition.STYLED]

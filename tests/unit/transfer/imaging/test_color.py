@@ -244,7 +244,7 @@ def test_new_luminance_is_exact_and_keeps_hues(seed: int) -> None:
     assert torch.allclose(cosine[is_colored], torch.ones((), dtype=cosine.dtype), atol=1e-6)
 
 
-def test_its_own_luminance_gives_the_image_back() -> None:
+def test_replacing_luminance_by_its_own_changes_nothing() -> None:
     image = torch.rand(1, 3, 9, 9, generator=seeded(0))
 
     assert torch.allclose(replace_luminance(image, luminance(image)), image, atol=1e-5)

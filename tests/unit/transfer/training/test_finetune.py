@@ -136,7 +136,7 @@ def test_a_run_repeats_itself_and_goes_on_from_its_state(
             assert torch.equal(found, expected)
 
 
-def test_it_learns_from_its_paintings(teacher: Weights, start: Student) -> None:
+def test_the_student_learns_from_its_paintings(teacher: Weights, start: Student) -> None:
     plain, painting = (
         Trainer(start, teacher, pictures(range(4)), replace(SMALL, paints_at=paints_at))
         for paints_at in (100, 1)

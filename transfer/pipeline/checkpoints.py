@@ -14,7 +14,7 @@ from torch import Tensor
 
 from transfer.errors import CheckpointUnusable
 from transfer.imaging.masks import Region
-from transfer.memory.plan import MEMORY_MAX_BYTES
+from transfer.memory.plan import STORED_HISTORY_MAX_BYTES
 from transfer.optim.lbfgs import Best, Iterate, LbfgsState
 from transfer.optim.stored_vectors import CurvaturePair, Fp16Vector
 from transfer.planning.pyramid import Level
@@ -143,7 +143,7 @@ def resume_point(iterate: Iterate, done: int) -> tuple[int, Tensor, LbfgsState |
     """
     evaluations = iterate.number + done
     state = iterate.optimizer_state
-    if sum(tensor.nbytes for tensor in _state_tensors(state).values()) > MEMORY_MAX_BYTES:
+    if sum(tensor.nbytes for tensor in _state_tensors(state).values()) > STORED_HISTORY_MAX_BYTES:
         # The best image: one that overshot would cost evaluations to mend.
         return evaluations, iterate.best, None
     return evaluations - 1, iterate.image, state

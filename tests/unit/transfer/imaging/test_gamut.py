@@ -5,7 +5,7 @@ from transfer.imaging import gamut
 from transfer.imaging.gamut import clamp, gamut_penalty
 
 
-def test_what_can_be_shown_is_left_alone(generator: torch.Generator) -> None:
+def test_colors_within_the_range_have_no_penalty(generator: torch.Generator) -> None:
     image = torch.rand(1, 3, 5, 7, generator=generator)
     gradient = torch.rand(1, 3, 5, 7, generator=generator)
     before = gradient.clone()

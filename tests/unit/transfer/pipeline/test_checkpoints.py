@@ -113,7 +113,7 @@ def test_a_painting_resumed_without_optimizer_state_is_the_same_to_the_eye(
 ) -> None:
     content, style = pictures()
     whole = painter.paint(content, [style], SETTINGS).renditions[Rendition.STYLED]
-    monkeypatch.setattr(checkpoints, "MEMORY_MAX_BYTES", 1000)
+    monkeypatch.setattr(checkpoints, "STORED_HISTORY_MAX_BYTES", 1000)
     checkpoint, _ = stopped_at(painter, 0.5)
 
     rest = painter.paint(content, [style], SETTINGS, checkpoint=checkpoint).renditions[
@@ -121,7 +121,7 @@ def test_a_painting_resumed_without_optimizer_state_is_the_same_to_the_eye(
     ]
 
     difference = np.abs(np.asarray(whole, dtype=float) - np.asarray(rest, dtype=float)) / 255
-    # The photo and the style are 0.4 difference.
+    # The photo and the style are 0.4 apart.
     assert 0.0 < difference.mean() < 0.15
 
 

@@ -65,10 +65,10 @@ def _need_tables() -> None:
 @click.command()
 @with_appcontext
 def worker() -> None:
-    """Paint: take tickets until told to stop. One per device."""
+    """Paint: take tickets until asked to stop. One per device."""
     _need_tables()
-    # How long threads spin for each other before they sleep; docs/engine.md has the figures. It
-    # is read when torch loads.
+    # Time for which threads spin for each other before they sleep; docs/engine.md has the
+    # figures. Torch reads it when it loads.
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     # Here, not above: only this command may load torch.
     from webapp.worker.rq_worker import run
@@ -110,13 +110,13 @@ def resume() -> None:
     """Take new paintings again."""
     _need_tables()
     schedule.set_paused(paused=False)
-    click.echo("Going on.")
+    click.echo("Resumed.")
 
 
 @click.command()
 @with_appcontext
 def status() -> None:
-    """Tell how the site stands; exit status 1 if something needs the owner."""
+    """Show the state of the site; exit status 1 if something needs the owner."""
     report = health.check_health()
     for name, finding in report.findings.items():
         click.echo(f"{name:10} {finding}")

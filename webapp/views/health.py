@@ -90,7 +90,7 @@ def _examine_database(findings: dict[str, str], numbers: dict[str, float]) -> bo
         if workers
         else "none is alive"
     )
-    findings["line"] = (
+    findings["queue"] = (
         f"{counts.get(State.QUEUED, 0)} waiting, {counts.get(State.RUNNING, 0)} being painted"
         + (", paused" if is_paused else "")
     )

@@ -36,7 +36,8 @@ def instance_dir(tmp_path: Path) -> Iterator[Path]:
 def status_of(url: str) -> int:
     try:
         with urllib.request.urlopen(url, timeout=20) as answer:
-            return answer.status
+            status: int = answer.status
+            return status
     except urllib.error.HTTPError as error:
         with error:
             return error.code

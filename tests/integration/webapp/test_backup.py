@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -121,16 +122,17 @@ def restored(folder: Path) -> Iterator[Flask]:
 
 
 def fetch(browser: Browser, path: str) -> bytes:
-    """What is at an address that must be there."""
+    """Return the body of a page that must be there."""
     with browser.get(path) as response:
         assert response.status_code == 200, path
-        return response.data
+        body: bytes = response.data
+        return body
 
 
 @contextlib.contextmanager
 def stalled_backup(
     config: Config, public_id: str, target: Path
-) -> Iterator[tuple["subprocess.Popen[str]", Callable[[], object]]]:
+) -> Iterator[tuple["subprocess.Popen[str]", Callable[[], None]]]:
     """The command as a process that waits, while it copies, for a file of this painting.
 
     The file is a pipe meanwhile; the function that comes with the process feeds it.
@@ -162,7 +164,12 @@ def stalled_backup(
         try:
             pipe = wait_until(opened, 60, "the backup reads the painting")
             with open(pipe, "wb") as file:
-                yield process, lambda: (file.write(data), file.close())
+
+                def feed() -> None:
+                    file.write(data)
+                    file.close()
+
+                yield process, feed
         finally:
             process.kill()
             path.unlink()
@@ -200,10 +207,10 @@ def test_a_site_goes_on_from_its_backup(
     waiting = queued(app)
     kept = hashes(config.files_dir)
 
-    status, told = run(app, tmp_path / "copy")
+    status, output = run(app, tmp_path / "copy")
 
-    assert status == 0, told
-    assert "2 pictures and 4 paintings" in told
+    assert status == 0, output
+    assert "2 pictures and 4 paintings" in output
     assert hashes(tmp_path / "copy" / "files") == kept
     with restored(tmp_path / "copy") as copy:
         ada = Browser(copy, cookie=browser.cookie)
@@ -228,7 +235,7 @@ def test_a_site_goes_on_from_its_backup(
             assert fetch(ada, path) == fetch(browser, path)
         assert_sound(copy)
         with copy.app_context():
-            # The line goes on where it stood.
+            # The queue is as it was.
             claim = schedule.claim("a test")
             assert claim is not None
             assert claim.public_id == waiting
@@ -252,6 +259,9 @@ def test_each_backup_is_sound_while_people_paint_and_remove(
     failures: list[BaseException] = []
     made: list[str] = []
 
+    def has_painted_more_than(count: int) -> bool:
+        return len(made) > count or bool(failures)
+
     def be_busy() -> None:
         try:
             while not is_over.is_set():
@@ -266,10 +276,10 @@ def test_each_backup_is_sound_while_people_paint_and_remove(
     thread.start()
     try:
         for number in range(4):
-            so_far = len(made)
-            wait_until(lambda n=so_far: len(made) > n or failures, 30, "something is painted")
-            status, told = run(app, tmp_path / f"copy-{number}")
-            assert status == 0, told
+            count = len(made)
+            wait_until(partial(has_painted_more_than, count), 30, "something is painted")
+            status, output = run(app, tmp_path / f"copy-{number}")
+            assert status == 0, output
     finally:
         is_over.set()
         thread.join(30)
@@ -291,10 +301,10 @@ def test_what_is_removed_meanwhile_is_in_the_copy_whole_or_not_at_all(
         assert browser.get(f"/paintings/{leaving}").status_code == 404
         assert not list((config.files_dir / "paintings").glob(f"*/{leaving}"))
         go_on()
-        told, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=60)
 
-    assert process.returncode == 0, told
-    assert "2 pictures and 1 paintings" in told
+    assert process.returncode == 0, output
+    assert "2 pictures and 1 paintings" in output
     assert hashes(tmp_path / "copy" / "files") == hashes(config.files_dir)
     with restored(tmp_path / "copy") as copy:
         assert_sound(copy)
@@ -312,9 +322,9 @@ def test_a_killed_backup_leaves_the_site_and_the_next_backup_alone(
         assert process.wait(20) == -signal.SIGKILL
 
     assert not target.exists()
-    status, told = run(app, target)
+    status, output = run(app, target)
     assert status == 1
-    assert "one was killed; in that case remove it." in told
+    assert "one was killed; in that case remove it." in output
     shutil.rmtree(tmp_path / "copy.part")
     # Nothing that it held is held still.
     assert browser.post(f"/trash/{leaving}/remove").location == "/trash"
@@ -351,9 +361,9 @@ def test_files_that_were_lost_before_are_told_and_do_not_keep_the_rest_back(
 ) -> None:
     painted(app)
     next((config.files_dir / "paintings").rglob("styled-*-640.webp")).unlink()
-    status, told = run(app, tmp_path / "copy")
+    status, output = run(app, tmp_path / "copy")
     assert status == 1
-    assert "1 files that the database names were gone before: paintings/" in told
+    assert "1 files that the database names were gone before: paintings/" in output
     assert hashes(tmp_path / "copy" / "files") == hashes(config.files_dir)
 
 
@@ -366,8 +376,8 @@ def test_a_place_that_is_taken_is_refused(
     (taken / "file").write_text("mine")
     target = config.instance_dir if name == "." else tmp_path / name
     before = sorted(tmp_path.rglob("*"))
-    status, told = run(app, target)
-    assert (status, told) == (
+    status, output = run(app, target)
+    assert (status, output) == (
         1,
         f"{target} is not empty; name a folder that is not there yet.\n",
     )
@@ -376,9 +386,9 @@ def test_a_place_that_is_taken_is_refused(
 
 def test_two_backups_at_once_do_not_mix(app: Flask, browser: Browser, tmp_path: Path) -> None:
     (tmp_path / "copy.part").mkdir()
-    status, told = run(app, tmp_path / "copy")
+    status, output = run(app, tmp_path / "copy")
     assert status == 1
-    assert "copy.part is there: another backup is being made" in told
+    assert "copy.part is there: another backup is being made" in output
     assert (tmp_path / "copy.part").is_dir()
 
 
@@ -396,8 +406,8 @@ def test_a_full_disk_leaves_no_half_backup(
         written.append(path)
 
     monkeypatch.setattr(Storage, "write", write_three)
-    status, told = run(app, tmp_path / "copies" / "copy")
-    assert (status, told) == (1, "The backup could not be made: No space left on device.\n")
+    status, output = run(app, tmp_path / "copies" / "copy")
+    assert (status, output) == (1, "The backup could not be made: No space left on device.\n")
     assert list((tmp_path / "copies").iterdir()) == []
 
 
@@ -406,15 +416,15 @@ def test_other_databases_have_tools_of_their_own(
 ) -> None:
     with app.app_context():
         monkeypatch.setattr(db.engine, "url", db.engine.url.set(drivername="postgresql"))
-        status, told = run(app, tmp_path / "copy")
+        status, output = run(app, tmp_path / "copy")
     assert status == 1
-    assert "back up postgresql with its own tool" in told
+    assert "back up postgresql with its own tool" in output
 
 
 def test_a_site_that_never_ran_has_nothing_to_copy(config: Config, tmp_path: Path) -> None:
     app = create_app(config)
-    status, told = run(app, tmp_path / "copy")
+    status, output = run(app, tmp_path / "copy")
     close(app)
     assert status == 1
-    assert "has the site ever been started?" in told
+    assert "has the site ever been started?" in output
     assert not (tmp_path / "copy").exists()

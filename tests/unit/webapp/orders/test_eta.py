@@ -1,4 +1,4 @@
-"""What is learned from paintings, and what is told to people."""
+"""Tests of forecasts: what is fitted to paintings, and what people are shown."""
 
 import random
 from collections.abc import Iterator
@@ -73,16 +73,18 @@ def test_finish_times_hold_in_an_hour_of_mixed_paintings() -> None:
         history.append(TimedRun(asked(*kind), took(*kind)))
     found = fit_cost_model(history)
 
-    queued, actual = [], {}
+    queued: list[QueuedPainting] = []
+    actual: dict[int, float] = {}
     while sum(actual.values()) < 3600:
         kind = source.choice(kinds)
         number = len(queued)
         seconds = estimate(asked(*kind), found).seconds
         queued.append(QueuedPainting(number, source.randrange(3), seconds))
         actual[number] = took(*kind)
-    told = wait_times(schedule.queue_order(queued, {}), [0.0])
+    waits_s = wait_times(schedule.queue_order(queued, {}), [0.0])
 
-    clock, left, used = 0.0, list(queued), {}
+    clock, left = 0.0, list(queued)
+    used: dict[int, float] = {}
     errors = []
     while left:
         item = schedule.next_painting(left, used)
@@ -91,7 +93,7 @@ def test_finish_times_hold_in_an_hour_of_mixed_paintings() -> None:
         seconds = actual[item.painting_id]
         used[item.user_id] = used.get(item.user_id, 0.0) + seconds
         clock += seconds
-        errors.append((clock, abs(told[item.painting_id] + item.seconds - clock) / clock))
+        errors.append((clock, abs(waits_s[item.painting_id] + item.seconds - clock) / clock))
     # Two people's turns may change places when a painting takes a little longer than expected:
     # one painting more or less matters in the first minutes, and hardly afterwards.
     assert max(error for finish, error in errors if finish > 300) < 0.25

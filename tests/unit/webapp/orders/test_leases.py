@@ -1,6 +1,6 @@
-"""The fence: only the attempt that holds a painting changes it."""
+"""Tests of the fence: only the attempt that holds a painting changes it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from flask import Flask
@@ -44,18 +44,19 @@ def test_progress_is_stored_and_cancellation_is_seen(site: Flask) -> None:
     assert reread(painting).preview_version == 1
 
 
-def test_every_sign_of_life_moves_the_beat(site: Flask) -> None:
+def test_every_write_counts_as_a_heartbeat(site: Flask) -> None:
     painting = make_painting(make_user("ada"))
     held = claim()
-    beats = [reread(painting).heartbeat]
-    for sign in (
+    counts = [reread(painting).heartbeat]
+    writes: list[Callable[[], bool]] = [
         lambda: leases.heartbeat(held),
         lambda: leases.report(held, 0.1),
         lambda: leases.add_rendition(held, Rendition.STYLED, 1, 1),
-    ):
-        assert sign()
-        beats.append(reread(painting).heartbeat)
-    assert beats == sorted(set(beats))
+    ]
+    for write in writes:
+        assert write()
+        counts.append(reread(painting).heartbeat)
+    assert counts == sorted(set(counts))
 
 
 def test_a_superseded_attempt_touches_no_row(site: Flask) -> None:

@@ -68,7 +68,7 @@ def test_the_owners_commands_tell_and_pause(app: Flask) -> None:
     assert "redis      cannot be reached" in told.output
     assert "Paused" in runner.invoke(args=["pause"]).output
     assert "paused" in runner.invoke(args=["status"]).output
-    assert "Going on" in runner.invoke(args=["resume"]).output
+    assert "Resumed" in runner.invoke(args=["resume"]).output
     assert "paused" not in runner.invoke(args=["status"]).output
 
 

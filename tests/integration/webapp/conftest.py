@@ -1,4 +1,4 @@
-"""A migrated installation with a real queue, and real worker processes for it."""
+"""Fixtures of a migrated installation with a real queue, and real worker processes for it."""
 
 import contextlib
 import subprocess

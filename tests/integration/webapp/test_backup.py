@@ -36,7 +36,7 @@ PASSWORD = "a good sentence"
 
 @pytest.fixture
 def app(config: Config) -> Iterator[Flask]:
-    """A migrated site; outside of any context, so that browsers have their own."""
+    """Yield a migrated site, outside of any context, so that browsers have their own."""
     app = create_app(config)
     with app.app_context():
         upgrade()
@@ -46,7 +46,7 @@ def app(config: Config) -> Iterator[Flask]:
 
 @pytest.fixture
 def browser(app: Flask) -> Browser:
-    """Ada's, who has just signed up."""
+    """Return the browser of Ada, who has just signed up."""
     browser = Browser(app)
     assert browser.post("/sign-up", {"name": "Ada", "password": PASSWORD}).status_code == 302
     return browser
@@ -59,21 +59,21 @@ def close(app: Flask) -> None:
 
 
 def run(app: Flask, folder: Path) -> tuple[int, str]:
-    """The command, as the owner types it."""
+    """Run the command as the owner types it, and return its exit status and output."""
     result = app.test_cli_runner().invoke(args=["backup", str(folder)])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result.exit_code, result.output
 
 
-def queued(app: Flask) -> str:
+def add_queued_painting(app: Flask) -> str:
     with app.app_context():
         user_id = db.session.scalars(select(User.id)).one()
         return order(user_id)
 
 
-def painted(app: Flask) -> str:
-    """A painting that is done, stored as the worker stores it."""
-    public_id = queued(app)
+def add_finished_painting(app: Flask) -> str:
+    """Store a finished painting as the worker does, and return its public id."""
+    public_id = add_queued_painting(app)
     with app.app_context():
         paint(public_id, Storage(app.config["PIC2PAINT"].files_dir))
     return public_id
@@ -97,7 +97,7 @@ def paint(public_id: str, storage: Storage) -> None:
 
 
 def remove(app: Flask, public_id: str) -> None:
-    """What `webapp.orders.purge` does: the row, then the files."""
+    """Remove a painting as `webapp.orders.purge` does: the row, then the files."""
     with app.app_context():
         query = select(Painting).where(Painting.public_id == public_id)
         with write_transaction() as database:
@@ -114,8 +114,8 @@ def hashes(files: Path) -> dict[Path, str]:
 
 
 @contextlib.contextmanager
-def restored(folder: Path) -> Iterator[Flask]:
-    """A site on the copy, with what `make run` would read there."""
+def open_copy(folder: Path) -> Iterator[Flask]:
+    """Yield a site on the copy, with the key that `make run` would read there."""
     app = create_app(make_config(folder, secret_key=read_secret_key(folder)))
     yield app
     close(app)
@@ -130,10 +130,10 @@ def fetch(browser: Browser, path: str) -> bytes:
 
 
 @contextlib.contextmanager
-def stalled_backup(
+def run_stalled_backup(
     config: Config, public_id: str, target: Path
 ) -> Iterator[tuple["subprocess.Popen[str]", Callable[[], None]]]:
-    """The command as a process that waits, while it copies, for a file of this painting.
+    """Run the command in a process that waits, while it copies, for a file of this painting.
 
     The file is a pipe meanwhile; the function that comes with the process feeds it.
     """
@@ -177,7 +177,7 @@ def stalled_backup(
 
 
 def assert_sound(app: Flask) -> None:
-    """Every row has its files, and they open."""
+    """Check that every row has its files, and that they open."""
     with app.app_context():
         storage = Storage(app.config["PIC2PAINT"].files_dir)
         for painting in db.session.scalars(select(Painting)):
@@ -198,13 +198,13 @@ def assert_sound(app: Flask) -> None:
         assert database.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
-def test_a_site_goes_on_from_its_backup(
+def test_a_site_runs_on_its_backup(
     app: Flask, browser: Browser, config: Config, tmp_path: Path
 ) -> None:
-    done = [painted(app) for _ in range(2)]
-    trashed = painted(app)
+    done = [add_finished_painting(app) for _ in range(2)]
+    trashed = add_finished_painting(app)
     assert browser.post(f"/paintings/{trashed}/trash").status_code < 400
-    waiting = queued(app)
+    waiting = add_queued_painting(app)
     kept = hashes(config.files_dir)
 
     status, output = run(app, tmp_path / "copy")
@@ -212,7 +212,7 @@ def test_a_site_goes_on_from_its_backup(
     assert status == 0, output
     assert "2 pictures and 4 paintings" in output
     assert hashes(tmp_path / "copy" / "files") == kept
-    with restored(tmp_path / "copy") as copy:
+    with open_copy(tmp_path / "copy") as copy:
         ada = Browser(copy, cookie=browser.cookie)
         for path in ("/", "/trash", "/studio", "/people/", f"/trash/{trashed}/remove"):
             fetch(ada, path)
@@ -242,7 +242,7 @@ def test_a_site_goes_on_from_its_backup(
 
 
 def test_nobody_else_can_read_a_backup(app: Flask, browser: Browser, tmp_path: Path) -> None:
-    painted(app)
+    add_finished_painting(app)
     target = tmp_path / "copy"
     target.mkdir(mode=0o755)
     assert run(app, target)[0] == 0
@@ -254,7 +254,7 @@ def test_nobody_else_can_read_a_backup(app: Flask, browser: Browser, tmp_path: P
 def test_each_backup_is_sound_while_people_paint_and_remove(
     app: Flask, browser: Browser, config: Config, tmp_path: Path
 ) -> None:
-    painted(app)
+    add_finished_painting(app)
     is_over = threading.Event()
     failures: list[BaseException] = []
     made: list[str] = []
@@ -265,7 +265,7 @@ def test_each_backup_is_sound_while_people_paint_and_remove(
     def be_busy() -> None:
         try:
             while not is_over.is_set():
-                made.append(painted(app))
+                made.append(add_finished_painting(app))
                 if len(made) % 3 == 2:
                     remove(app, made[-2])
         except BaseException as error:
@@ -285,17 +285,19 @@ def test_each_backup_is_sound_while_people_paint_and_remove(
         thread.join(30)
     assert not failures
     for number in range(4):
-        with restored(tmp_path / f"copy-{number}") as copy:
+        with open_copy(tmp_path / f"copy-{number}") as copy:
             assert_sound(copy)
 
 
-def test_what_is_removed_meanwhile_is_in_the_copy_whole_or_not_at_all(
+def test_a_painting_removed_meanwhile_is_in_the_copy_whole_or_not_at_all(
     app: Flask, browser: Browser, config: Config, tmp_path: Path
 ) -> None:
     # Files are copied in the order of their names.
-    staying, leaving = sorted([painted(app), painted(app)], key=lambda name: (name[:2], name))
+    staying, leaving = sorted(
+        [add_finished_painting(app), add_finished_painting(app)], key=lambda name: (name[:2], name)
+    )
     assert browser.post(f"/paintings/{leaving}/trash").status_code < 400
-    with stalled_backup(config, staying, tmp_path / "copy") as (process, go_on):
+    with run_stalled_backup(config, staying, tmp_path / "copy") as (process, go_on):
         assert browser.post(f"/trash/{leaving}/remove").location == "/trash"
         # The person does not wait for the backup, and neither do the files.
         assert browser.get(f"/paintings/{leaving}").status_code == 404
@@ -306,7 +308,7 @@ def test_what_is_removed_meanwhile_is_in_the_copy_whole_or_not_at_all(
     assert process.returncode == 0, output
     assert "2 pictures and 1 paintings" in output
     assert hashes(tmp_path / "copy" / "files") == hashes(config.files_dir)
-    with restored(tmp_path / "copy") as copy:
+    with open_copy(tmp_path / "copy") as copy:
         assert_sound(copy)
         fetch(Browser(copy, cookie=browser.cookie), f"/paintings/{staying}")
 
@@ -314,10 +316,10 @@ def test_what_is_removed_meanwhile_is_in_the_copy_whole_or_not_at_all(
 def test_a_killed_backup_leaves_the_site_and_the_next_backup_alone(
     app: Flask, browser: Browser, config: Config, tmp_path: Path
 ) -> None:
-    staying, leaving = painted(app), painted(app)
+    staying, leaving = add_finished_painting(app), add_finished_painting(app)
     assert browser.post(f"/paintings/{leaving}/trash").status_code < 400
     target = tmp_path / "copy"
-    with stalled_backup(config, staying, target) as (process, _):
+    with run_stalled_backup(config, staying, target) as (process, _):
         process.kill()
         assert process.wait(20) == -signal.SIGKILL
 
@@ -334,10 +336,10 @@ def test_a_killed_backup_leaves_the_site_and_the_next_backup_alone(
     assert hashes(target / "files") == hashes(config.files_dir)
 
 
-def test_a_painting_that_is_being_painted_goes_on_from_its_checkpoint(
+def test_a_running_painting_resumes_its_checkpoint_in_the_backup(
     app: Flask, browser: Browser, config: Config, tmp_path: Path
 ) -> None:
-    public_id = queued(app)
+    public_id = add_queued_painting(app)
     with app.app_context():
         claim = schedule.claim("a test")
         assert claim is not None
@@ -349,17 +351,17 @@ def test_a_painting_that_is_being_painted_goes_on_from_its_checkpoint(
 
     assert run(app, tmp_path / "copy")[0] == 0
 
-    with restored(tmp_path / "copy") as copy:
+    with open_copy(tmp_path / "copy") as copy:
         path = f"/paintings/{public_id}/preview-1.jpg"
         assert fetch(Browser(copy, cookie=browser.cookie), path) == preview
     there = Storage(tmp_path / "copy" / "files")
     assert there.read_checkpoint(public_id, claim.attempt_id) == b"half of it"
 
 
-def test_files_that_were_lost_before_are_told_and_do_not_keep_the_rest_back(
+def test_files_that_were_lost_before_are_reported_and_the_rest_is_copied(
     app: Flask, browser: Browser, config: Config, tmp_path: Path
 ) -> None:
-    painted(app)
+    add_finished_painting(app)
     next((config.files_dir / "paintings").rglob("styled-*-640.webp")).unlink()
     status, output = run(app, tmp_path / "copy")
     assert status == 1
@@ -368,7 +370,7 @@ def test_files_that_were_lost_before_are_told_and_do_not_keep_the_rest_back(
 
 
 @pytest.mark.parametrize("name", ["taken", "taken/file", "."])
-def test_a_place_that_is_taken_is_refused(
+def test_an_occupied_target_is_refused(
     app: Flask, browser: Browser, config: Config, tmp_path: Path, name: str
 ) -> None:
     taken = tmp_path / "taken"
@@ -395,7 +397,7 @@ def test_two_backups_at_once_do_not_mix(app: Flask, browser: Browser, tmp_path: 
 def test_a_full_disk_leaves_no_half_backup(
     app: Flask, browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    painted(app)
+    add_finished_painting(app)
     write = Storage.write
     written: list[Path] = []
 
@@ -411,7 +413,7 @@ def test_a_full_disk_leaves_no_half_backup(
     assert list((tmp_path / "copies").iterdir()) == []
 
 
-def test_other_databases_have_tools_of_their_own(
+def test_another_databases_own_tool_is_named(
     app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with app.app_context():

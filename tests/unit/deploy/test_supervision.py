@@ -34,7 +34,7 @@ def parse(paths: Paths, programs: list[Program], monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("name", ["plain", "with space", "100%", "%(here)s", "it's", 'a "b"'])
-def test_supervisor_reads_back_what_was_meant(
+def test_supervisor_reads_the_configuration_back(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / name

@@ -32,7 +32,7 @@ def claim(worker: str = "w") -> Lease:
     return taken
 
 
-def test_progress_is_stored_and_cancellation_is_seen(site: Flask) -> None:
+def test_progress_is_stored_and_a_lease_tells_of_cancellation(site: Flask) -> None:
     painting = make_painting(make_user("ada"))
     held = claim()
     assert leases.report(held, 0.25, has_new_preview=True)
@@ -59,7 +59,7 @@ def test_every_write_counts_as_a_heartbeat(site: Flask) -> None:
     assert counts == sorted(set(counts))
 
 
-def test_a_superseded_attempt_touches_no_row(site: Flask) -> None:
+def test_a_superseded_attempt_changes_no_row(site: Flask) -> None:
     painting = make_painting(make_user("ada"))
     stale = claim("stopped")
     assert leases.interrupt(stale)
@@ -98,7 +98,7 @@ def test_a_painting_that_takes_three_workers_down_fails_with_a_reason(site: Flas
     assert claim().checkpoint_attempt_id is None
 
 
-def test_being_handed_back_is_not_held_against_a_painting(site: Flask) -> None:
+def test_a_returned_painting_counts_no_crash(site: Flask) -> None:
     painting = make_painting(make_user("ada"))
     for _ in range(leases.MAX_CRASHES + 1):
         leases.release(claim())

@@ -117,7 +117,7 @@ def claim(worker: str) -> Lease | None:
             )
         ).one()
         resumed_at = 0.0 if checkpoint_attempt_id is None else progress
-        # The condition makes it a claim on any database: whoever changes the row has it.
+        # The condition makes it a claim on any database: the worker that changes the row has it.
         if not changed_one(
             database.execute(
                 update(Painting)

@@ -30,7 +30,7 @@ class BasePaintingRemoved(TransferError):
 
     def __init__(self) -> None:
         super().__init__(
-            "The painting that this one was to go on from has been removed. "
+            "The painting that this one was to continue has been removed. "
             "Use “Try with changes” to paint it from the beginning."
         )
 

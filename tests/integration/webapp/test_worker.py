@@ -232,7 +232,7 @@ def test_a_painting_ordered_without_queue_runs_once_it_is_back(
     site: Flask, ada: int, start_worker: WorkerStarter, redis_server: RedisServer
 ) -> None:
     worker = start_worker()
-    wait_until(living_workers, 60, "worker gives a sign of life")
+    wait_until(living_workers, 60, "worker gives a heartbeat")
     redis_server.stop(signal.SIGKILL)
     try:
         public_id = order(ada)

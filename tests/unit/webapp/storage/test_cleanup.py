@@ -39,8 +39,9 @@ def test_a_painting_that_is_over_keeps_only_listed_files(
     ada: Browser, app: Flask, state: State
 ) -> None:
     with app.app_context():
-        listing = {"animation_attempt_id": ATTEMPT, "optimizer_attempt_id": ATTEMPT}
-        ended = make_painting(ada, state, **listing)
+        ended = make_painting(
+            ada, state, animation_attempt_id=ATTEMPT, optimizer_attempt_id=ATTEMPT
+        )
         listed, unlisted = write_files(ended)
 
         cleanup.delete_unlisted_of_recent()
@@ -79,8 +80,9 @@ def test_the_oldest_optimizer_states_beyond_the_limit_are_deleted(
     app = make_app(max_optimizer_state_bytes=250)
     ada = enter(app, "Ada")
     with app.app_context():
-        listing = {"optimizer_attempt_id": ATTEMPT, "optimizer_bytes": 100}
-        paintings = [make_painting(ada, **listing) for _ in range(4)]
+        paintings = [
+            make_painting(ada, optimizer_attempt_id=ATTEMPT, optimizer_bytes=100) for _ in range(4)
+        ]
         paths = [get_storage().optimizer(public_id, ATTEMPT) for public_id in paintings]
         for path in paths:
             get_storage().write(path, bytes(100))

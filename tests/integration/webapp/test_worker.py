@@ -177,13 +177,14 @@ def test_a_damaged_checkpoint_costs_time_and_nothing_else(
 def test_too_little_memory_is_a_sentence_and_the_worker_lives_on(
     site: Flask, ada: int, start_worker: WorkerStarter
 ) -> None:
-    large = order(ada, long_edge_px=512, backbone="vgg19")
+    large = order(ada, long_edge_px=4096, backbone="vgg19")
     small = order(ada)
-    # The weights fit (not in 350 MB), but no plan for vgg19 does, not even at the coarsest scale.
-    worker = start_worker(PIC2PAINT_MAX_MEMORY_BYTES="400000000")
+    # Enough for the small painting, as 400 MB is not always. The large photo alone takes 134 MB,
+    # so that its painting fails before the first evaluation, not after minutes at coarse scales.
+    worker = start_worker(PIC2PAINT_MAX_MEMORY_BYTES="500000000")
     painting = wait_for_state(large, State.FAILED)
     assert painting.failure_reason == (
-        "There was not enough memory to paint at 512 px. Try a smaller size."
+        "There was not enough memory to paint at 4096 px. Try a smaller size."
     )
     wait_for_state(small, State.DONE)
     assert worker.poll() is None

@@ -1,4 +1,4 @@
-"""Application factory of the site. Web processes never import torch; only the worker does."""
+"""Web application of the site. Its processes never import torch: only the worker paints."""
 
 import hashlib
 import os
@@ -6,7 +6,6 @@ from datetime import timedelta
 from functools import cache
 
 from flask import Flask, request
-from flask.cli import NoAppException
 from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -22,10 +21,10 @@ STATIC_DIR = PROJECT_ROOT / "static"
 
 
 def create_app(config: Config | None = None) -> Flask:
-    """Build the application; if its settings are missing, one that only lists its commands.
+    """Build the application; without settings, one that only lists its commands to `flask`.
 
     Args:
-        config: the settings; None: read from the environment.
+        config: settings of the site; read from the environment if not given.
 
     Raises:
         NoAppException: if the environment lacks a setting; `flask` shows the message.
@@ -34,11 +33,7 @@ def create_app(config: Config | None = None) -> Flask:
         try:
             config = Config.from_env(os.environ)
         except ConfigError as error:
-            if not cli.is_looking_for_commands():
-                raise NoAppException(str(error)) from error
-            app = Flask(__name__)
-            cli.init_incomplete(app, str(error))
-            return app
+            return cli.create_app_without_settings(error)
     app = Flask(
         __name__,
         template_folder=str(PROJECT_ROOT / "templates"),
@@ -115,5 +110,5 @@ def _allow_uploads() -> None:
 
 
 def _limiter_url(redis_url: str) -> str:
-    """Return the address of Redis as Flask-Limiter writes it: unix sockets have another scheme."""
+    """Return the address of Redis as Flask-Limiter spells it for a unix socket."""
     return redis_url.replace("unix://", "redis+unix://", 1)

@@ -10,7 +10,7 @@ KEY = "k" * 32
 
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
-    """The least that must be set."""
+    """Return the variables that must be set."""
     return {
         "PIC2PAINT_INSTANCE": str(tmp_path),
         "REDIS_URL": "redis://localhost/0",
@@ -18,7 +18,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def test_little_has_to_be_set(environ: dict[str, str], tmp_path: Path) -> None:
+def test_only_redis_and_key_have_to_be_set(environ: dict[str, str], tmp_path: Path) -> None:
     config = Config.from_env(environ)
 
     assert config.instance_dir == tmp_path

@@ -91,7 +91,7 @@ def _check_database(findings: dict[str, str], numbers: dict[str, float]) -> bool
         if workers
         else "none is alive"
     )
-    findings["line"] = (
+    findings["queue"] = (
         f"{counts.get(State.QUEUED, 0)} waiting, {counts.get(State.RUNNING, 0)} being painted"
         + (", paused" if is_paused else "")
     )

@@ -11,7 +11,7 @@ from deploy import instance
 from deploy.errors import StartError
 
 
-def test_unusable_setting_is_said_before_anything_is_made(tmp_path: Path) -> None:
+def test_an_unusable_setting_is_reported_before_any_file_is_made(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="PIC2PAINT_TRASH_DAYS"):
         instance.dir_from_env(
             {"PIC2PAINT_INSTANCE": str(tmp_path / "new"), "PIC2PAINT_TRASH_DAYS": "many"}
@@ -74,7 +74,7 @@ def test_second_start_is_refused_while_the_first_lives(tmp_path: Path) -> None:
         pass
 
 
-def test_start_waits_for_what_a_killed_one_left(tmp_path: Path) -> None:
+def test_start_waits_for_the_supervisor_of_a_killed_start(tmp_path: Path) -> None:
     instance.make_folders(tmp_path)
     lock = tmp_path / "run" / "lock"
     # Holds the lock for a second, in the name of a process that is gone.

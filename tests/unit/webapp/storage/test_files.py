@@ -56,7 +56,7 @@ def test_names_that_no_database_made_are_refused(storage: Storage, name: str) ->
             remove(name)
 
 
-def test_every_file_has_a_place_of_its_own_inside(storage: Storage) -> None:
+def test_every_file_has_a_path_of_its_own_inside(storage: Storage) -> None:
     other = PAINTING[::-1]
     paths = [make(name) for make in paths_of(storage) for name in (PAINTING, other)]
     paths += [storage.rendition(PAINTING, kind, "attempt") for kind in Rendition]
@@ -217,7 +217,7 @@ def test_removal_takes_one_thing_and_leaves_its_neighbor(storage: Storage) -> No
 
 @pytest.fixture
 def synced(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The numbers of the files and folders that were synced, in order."""
+    """Return a list that grows by the inode number of each file and folder that is synced."""
     numbers: list[int] = []
     monkeypatch.setattr(os, "fsync", lambda file: numbers.append(os.fstat(file).st_ino))
     return numbers
@@ -236,9 +236,7 @@ def test_all_folders_above_a_file_survive_a_power_cut(storage: Storage, synced: 
     assert {folder.stat().st_ino for folder in folders} <= set(synced)
 
 
-def test_folders_that_are_known_to_last_are_not_synced_again(
-    storage: Storage, synced: list[int]
-) -> None:
+def test_folders_that_were_synced_are_not_synced_again(storage: Storage, synced: list[int]) -> None:
     path, neighbor = storage.picture(PAINTING), storage.picture(PAINTING[:2] + "another")
     storage.write(path, b"data")
 
@@ -254,11 +252,11 @@ def test_folders_that_are_known_to_last_are_not_synced_again(
         assert path.parent.parent.stat().st_ino in synced
 
 
-def test_much_is_written_in_parts_and_each_is_told(storage: Storage) -> None:
-    told: list[int] = []
+def test_a_large_file_is_written_in_parts_with_a_call_for_each(storage: Storage) -> None:
+    calls: list[int] = []
     for size in (0, 100, 20_000_000):
         path = storage.checkpoint("a" * 22, "b" * 32)
         data = os.urandom(size)
-        storage.write(path, data, lambda: told.append(1))
+        storage.write(path, data, lambda: calls.append(1))
         assert path.read_bytes() == data
-    assert len(told) == 1 + 1 + 3
+    assert len(calls) == 1 + 1 + 3

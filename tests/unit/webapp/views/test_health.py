@@ -66,7 +66,7 @@ def test_commands_show_the_status_and_pause(app: Flask) -> None:
     assert "redis      cannot be reached" in result.output
     assert "Paused" in runner.invoke(args=["pause"]).output
     assert "paused" in runner.invoke(args=["status"]).output
-    assert "Going on" in runner.invoke(args=["resume"]).output
+    assert "Resumed" in runner.invoke(args=["resume"]).output
     assert "paused" not in runner.invoke(args=["status"]).output
 
 

@@ -26,7 +26,8 @@ from webapp.models import (
     now,
 )
 from webapp.orders import queue
-from webapp.storage.files import THUMBNAIL_EDGES_PX, Storage
+from webapp.storage.files import Storage
+from webapp.storage.thumbnails import RENDITION_EDGES_PX
 from webapp.uploads import library
 from webapp.uploads.validate import Upload
 from webapp.views import accounts
@@ -182,7 +183,7 @@ class Person:
                 storage.write(storage.preview(public_id), encode(image, "JPEG"))
             for kind in map(Rendition, finished):
                 storage.write(storage.rendition(public_id, kind, ATTEMPT_ID), encode(image))
-                for edge_px in THUMBNAIL_EDGES_PX:
+                for edge_px in RENDITION_EDGES_PX:
                     path = storage.rendition_thumbnail(public_id, kind, ATTEMPT_ID, edge_px)
                     small = image.copy()
                     small.thumbnail((edge_px, edge_px))

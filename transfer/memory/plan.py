@@ -10,17 +10,15 @@ so the picture is the same to the eye. Free of torch: the web pages estimate mem
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-PAINTING_HISTORY = 10
-"""Curvature pairs in the L-BFGS history of a painting where memory allows, in half precision. The
-loss is half a percent above that of 20 in single precision; with 6 it is one percent above (four
-pairs, draft, 512 px)."""
+from transfer.optim.history import (
+    PAINTING_HISTORY,
+    SHORTER_HISTORIES,
+    STORED_HISTORY_MAX_BYTES,
+    history_bytes,
+)
 
 PROCESS_BYTES = 400_000_000
 """Memory of a process that has not painted yet: libraries, mostly."""
-
-STORED_HISTORY_MAX_BYTES = 192_000_000
-"""Largest L-BFGS history that is stored in checkpoints. 10 pairs are 20 vectors as long as the
-image in half precision: 24 MB at 512 px and 94 MB at 1024 px."""
 
 _MARGIN_PX = 8
 """Largest margin around a tile of the image, see `tiling.StageGroup.margin`."""
@@ -49,7 +47,7 @@ _WORKSPACE_BYTES = 90_000_000
 
 _VECTORS = 6
 """Images held at once: photo, image, the one before, the best, the gradient before, the new one."""
-_FLOAT_BYTES, _HALF_BYTES = 4, 2
+_FLOAT_BYTES = 4
 
 _WHOLE_PX = 768
 """Longest edge up to which the whole picture at once is quickest on a CPU. Beyond, blocks of memory
@@ -62,8 +60,7 @@ _SMALL_PX, _SMALLEST_PX = 256, 128
 """Edges of the tiles that are tried when the largest do not fit."""
 _CUDA_TILES_PX = (2048, 1024)
 """Edges of tiles that CUDA tries before `_TILE_PX`."""
-_HISTORIES = (PAINTING_HISTORY, 6, 4, 3, 2)
-"""Numbers of curvature pairs to try, from the longest history to the shortest."""
+_HISTORIES = (PAINTING_HISTORY, *SHORTER_HISTORIES)
 _HISTORY_MAX_BYTES = 400_000_000
 """Largest L-BFGS history on a CPU, except the shortest one, which is always allowed. At 4096 px
 that leaves two pairs, for which the loss is half a percent higher than for four, and 0.3 GB less
@@ -93,7 +90,7 @@ class LevelShape:
 
     def history_bytes(self, history: int) -> int:
         """Return the bytes of an L-BFGS history of so many pairs, two vectors each."""
-        return 2 * history * self.channels * self.pixels * _HALF_BYTES
+        return history_bytes(history, self.channels * self.pixels)
 
 
 @dataclass(frozen=True)
@@ -111,10 +108,10 @@ class MemoryPlan:
     def bytes(self, shape: LevelShape) -> int:
         """Estimate the memory that a step takes beyond that of the process before it."""
         values = shape.channels * shape.pixels
-        history_bytes = shape.history_bytes(self.history)
-        if history_bytes < STORED_HISTORY_MAX_BYTES:
-            history_bytes *= 2  # Once more, in a checkpoint.
-        fixed = _VECTORS * _FLOAT_BYTES * values + history_bytes + _WORKSPACE_BYTES
+        stored = shape.history_bytes(self.history)
+        if stored < STORED_HISTORY_MAX_BYTES:
+            stored *= 2  # Once more, in a checkpoint.
+        fixed = _VECTORS * _FLOAT_BYTES * values + stored + _WORKSPACE_BYTES
         return fixed + int(_WIDTH[shape.backbone] * self._compact_bytes(shape))
 
     def _compact_bytes(self, shape: LevelShape) -> float:

@@ -9,11 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from transfer.optim.history import DEFAULT_HISTORY
 from transfer.optim.stored_vectors import CurvaturePair, ExactVector, Fp16Vector, StoredVector
-
-DEFAULT_HISTORY = 20
-"""Number of curvature pairs that `minimize` stores unless told otherwise; 10 to 20 paint as well as
-100, which take more memory than the network."""
 
 DifferentiableLoss = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Function from an image to a loss, shape () and not negative, and its gradient, of the image's

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from transfer.errors import CheckpointUnusable
 from transfer.imaging.masks import Region
-from transfer.memory.plan import STORED_HISTORY_MAX_BYTES
+from transfer.optim.history import STORED_HISTORY_MAX_BYTES
 from transfer.optim.lbfgs import Best, Iterate, LbfgsState
 from transfer.optim.stored_vectors import CurvaturePair, Fp16Vector
 from transfer.planning.pyramid import Level

@@ -13,8 +13,8 @@ from transfer.memory.budget import Budget, call_in_healthy_thread, is_out_of_mem
 from transfer.memory.plan import LevelShape, MemoryPlan
 from transfer.objective.builder import build_objective
 from transfer.objective.content_penalty import ContentPenalty
-from transfer.optim.cuda_graph import CudaGraphObjective
 from transfer.optim.lbfgs import DifferentiableLoss, Iterate, LbfgsState, minimize
+from transfer.pipeline.cuda_graph import CudaGraphObjective
 from transfer.pipeline.renditions import RenditionTask
 from transfer.planning.pyramid import Level
 from transfer.settings import Settings

@@ -15,6 +15,10 @@ from transfer.settings import Rendition
 from webapp.extensions import db, write_transaction
 from webapp.models import Attempt, Outcome, Painting, RenditionFile, State, now
 
+LEASE_S = 8.0
+"""Length of a lease: without a heartbeat for so long, a worker is dead and its painting freed."""
+HEARTBEAT_EVERY_S = 2.0
+"""Time between two heartbeats: a lease runs out after four that were missed."""
 MAX_CRASHES = 3
 """Number of crashes in a row after which a painting is not tried again."""
 

@@ -16,7 +16,8 @@ from config import secret_key_file
 from transfer.settings import Rendition
 from webapp.extensions import db, get_config, get_storage
 from webapp.models import Painting, Picture, RenditionFile
-from webapp.storage.files import THUMBNAIL_EDGES_PX, Storage, sync_folder
+from webapp.storage.files import Storage, sync_folder
+from webapp.storage.thumbnails import RENDITION_EDGES_PX
 
 DATABASE_NAME = "pic2paint.db"
 """Name of the database in an instance folder, as in `Config.from_env`."""
@@ -174,7 +175,7 @@ def _contents(database: Path, storage: Storage) -> _Contents:
         needed.append(storage.rendition(painting_id, Rendition(kind), attempt_id))
         needed += [
             storage.rendition_thumbnail(painting_id, Rendition(kind), attempt_id, edge_px)
-            for edge_px in THUMBNAIL_EDGES_PX
+            for edge_px in RENDITION_EDGES_PX
         ]
     for painting_id, preview_version, checkpoint_attempt_id, animation_attempt_id in paintings:
         if animation_attempt_id is not None:

@@ -9,9 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from transfer.settings import Rendition
-
-THUMBNAIL_EDGES_PX = (320, 640, 1280)
-"""Long edges of thumbnails: a phone's column, a gallery on a sharp screen, a full page."""
+from webapp.storage.thumbnails import RENDITION_EDGES_PX
 
 ANIMATION = "process"
 OPTIMIZER = "optimizer"
@@ -87,9 +85,9 @@ class Storage:
     def rendition_thumbnail(
         self, painting_id: str, kind: Rendition, attempt_id: str, edge_px: int
     ) -> Path:
-        """Return the path of a thumbnail (WebP); ``edge_px`` is one of `THUMBNAIL_EDGES_PX`."""
-        if edge_px not in THUMBNAIL_EDGES_PX:
-            raise ValueError(f"thumbnails come in {THUMBNAIL_EDGES_PX} px, not {edge_px}")
+        """Return the path of a thumbnail (WebP); ``edge_px`` is one of `RENDITION_EDGES_PX`."""
+        if edge_px not in RENDITION_EDGES_PX:
+            raise ValueError(f"thumbnails come in {RENDITION_EDGES_PX} px, not {edge_px}")
         path = self.rendition(painting_id, kind, attempt_id)
         return path.with_name(f"{path.stem}-{edge_px}.webp")
 

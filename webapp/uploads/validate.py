@@ -16,6 +16,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from config import Config
 from webapp.models import TITLE_MAX_CHARS
 from webapp.storage.encoding import encode
+from webapp.storage.thumbnails import PICTURE_EDGE_PX, make_thumbnail
 
 pillow_heif.register_heif_opener()
 
@@ -24,8 +25,6 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "HEIF", "AVIF")
 FORMATS_TEXT = "JPEG, PNG, WebP, GIF, HEIC or AVIF"
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
 """First bytes that only files of these formats have."""
-THUMBNAIL_EDGE_PX = 640
-"""Long edge of a thumbnail."""
 
 # Exceptions that Pillow's decoders were seen to raise on damaged files.
 _DAMAGE = (
@@ -138,9 +137,7 @@ class Upload:
     @property
     def thumbnail(self) -> bytes:
         """Bytes of the stored thumbnail for the studio's shelves: WebP."""
-        small = self.image.copy()
-        small.thumbnail((THUMBNAIL_EDGE_PX, THUMBNAIL_EDGE_PX), reducing_gap=2.0)
-        return encode(small, "WEBP", quality=80, method=4)
+        return make_thumbnail(self.image, PICTURE_EDGE_PX)
 
 
 def validate(stream: IO[bytes], filename: str, config: Config) -> Upload:

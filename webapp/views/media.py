@@ -10,7 +10,7 @@ from transfer.settings import Rendition
 from webapp.auth.access import get_painting, get_picture, login_required
 from webapp.extensions import db, get_storage
 from webapp.models import Painting, RenditionFile
-from webapp.storage.files import THUMBNAIL_EDGES_PX
+from webapp.storage.thumbnails import RENDITION_EDGES_PX
 
 bp = Blueprint("media", __name__)
 
@@ -58,7 +58,7 @@ def rendition(public_id: str, kind: str) -> Response:
 @login_required
 def rendition_thumbnail(public_id: str, kind: str, edge_px: int) -> Response:
     """Send a rendition's thumbnail."""
-    if edge_px not in THUMBNAIL_EDGES_PX:
+    if edge_px not in RENDITION_EDGES_PX:
         abort(404)
     file = _get_rendition(public_id, kind)
     return _send_image(

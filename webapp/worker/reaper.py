@@ -1,6 +1,6 @@
 """Reaper of each worker process: heartbeats, paintings of dead workers, missing tickets.
 
-A worker is dead when the heartbeat count of its painting has not grown for `DEAD_AFTER_S` of the
+A worker is dead when the heartbeat count of its painting has not grown for `LEASE_S` of the
 reaper's own monotonic clock. Wall-clock times are not compared, so that setting the clock neither
 frees a living worker's painting nor keeps a dead one's.
 """
@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 from webapp.extensions import db, write_transaction
 from webapp.models import Painting, State
 from webapp.orders import queue
-from webapp.orders.leases import requeue_or_fail
+from webapp.orders.leases import LEASE_S, requeue_or_fail
 from webapp.orders.purge import purge_expired
 from webapp.orders.queue import QueueUnreachable
 from webapp.orders.workers import HEARTBEAT_EVERY_S, record_heartbeat
@@ -26,9 +26,6 @@ from webapp.storage import cleanup
 logger = logging.getLogger(__name__)
 
 TICK_EVERY_S = 2.0
-DEAD_AFTER_S = 8.0
-"""Time without a heartbeat after which a worker is dead: four missed ones, see
-`reporter.HEARTBEAT_EVERY_S`."""
 _STALE_AFTER_S = 3 * TICK_EVERY_S
 """Time without a tick after which the reaper forgets what it saw: it was stopped, or waited for the
 database, and does not know what happened meanwhile."""
@@ -99,7 +96,7 @@ class Reaper:
         return [
             attempt_id
             for attempt_id, (_, since) in self._heartbeats.items()
-            if moment - since >= DEAD_AFTER_S
+            if moment - since >= LEASE_S
         ]
 
     def _free(self, attempt_id: str) -> bool:

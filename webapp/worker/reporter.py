@@ -19,13 +19,12 @@ from sqlalchemy.exc import OperationalError
 from transfer.engine import Progress
 from transfer.errors import Cancelled
 from webapp.orders import leases
-from webapp.orders.leases import Lease
+from webapp.orders.leases import HEARTBEAT_EVERY_S, Lease
 from webapp.storage.encoding import encode
 from webapp.storage.files import Storage
 
 logger = logging.getLogger(__name__)
 
-HEARTBEAT_EVERY_S = 2.0
 REPORT_EVERY_S = 1.0
 """Shortest time between two stored previews."""
 CHECKPOINT_EVERY_S = 3.0

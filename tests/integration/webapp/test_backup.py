@@ -29,7 +29,8 @@ from webapp.models import Painting, State, User
 from webapp.orders import leases, schedule
 from webapp.storage import cleanup
 from webapp.storage.encoding import encode
-from webapp.storage.files import THUMBNAIL_EDGES_PX, Storage
+from webapp.storage.files import Storage
+from webapp.storage.thumbnails import RENDITION_EDGES_PX
 
 PASSWORD = "a good sentence"
 
@@ -86,7 +87,7 @@ def paint(public_id: str, storage: Storage) -> None:
     image = Image.effect_noise((128, 96), 50).convert("RGB")
     kind = Rendition.STYLED
     storage.write(storage.rendition(public_id, kind, claim.attempt_id), encode(image, "PNG"))
-    for edge_px in THUMBNAIL_EDGES_PX:
+    for edge_px in RENDITION_EDGES_PX:
         path = storage.rendition_thumbnail(public_id, kind, claim.attempt_id, edge_px)
         storage.write(path, encode(image, "WEBP"))
     assert leases.add_rendition(claim, kind, image.width, image.height)
@@ -223,7 +224,7 @@ def test_a_site_runs_on_its_backup(
             for public_id in (*done, trashed)
             for name in (
                 *("styled.png", "process.webp"),
-                *(f"styled-{edge}.webp" for edge in THUMBNAIL_EDGES_PX),
+                *(f"styled-{edge}.webp" for edge in RENDITION_EDGES_PX),
             )
         ]
         images += [

@@ -32,7 +32,7 @@ from webapp.models import Attempt, Outcome, State, WorkerHeartbeat, now
 from webapp.orders import place, schedule
 from webapp.orders.queue import QUEUE_NAME
 from webapp.storage.encoding import encode
-from webapp.storage.files import THUMBNAIL_EDGES_PX
+from webapp.storage.thumbnails import RENDITION_EDGES_PX
 
 FORMER_REVISION = "0005"
 FORMER_ENTRY_POINT = "webapp.jobs.paint_next"
@@ -139,7 +139,7 @@ def insert_painting(number: int, user_id: int, pictures: tuple[int, int], name: 
             )
             image = Image.effect_noise(SIZE, 50).convert("RGB")
             storage.write(storage.rendition(name, kind, attempt_id), encode(image, "PNG"))
-            for edge_px in THUMBNAIL_EDGES_PX:
+            for edge_px in RENDITION_EDGES_PX:
                 path = storage.rendition_thumbnail(name, kind, attempt_id, edge_px)
                 storage.write(path, encode(image, "WEBP"))
 

@@ -18,7 +18,8 @@ from webapp.extensions import db
 from webapp.models import Attempt, Outcome, State
 from webapp.orders import leases, place, purge, queue, schedule, workers
 from webapp.orders.queue import QUEUE_NAME
-from webapp.storage.files import THUMBNAIL_EDGES_PX, Storage
+from webapp.storage.files import Storage
+from webapp.storage.thumbnails import RENDITION_EDGES_PX
 
 
 def outcomes(public_id: str) -> list[str | None]:
@@ -51,7 +52,7 @@ def test_a_ticket_becomes_a_painting(site: Flask, ada: int, start_worker: Worker
             assert image.info == {}
         assert max(made.width, made.height) == 128
         listed.add(path)
-        for edge_px in THUMBNAIL_EDGES_PX:
+        for edge_px in RENDITION_EDGES_PX:
             thumbnail = storage.rendition_thumbnail(public_id, kind, made.attempt_id, edge_px)
             with Image.open(thumbnail) as image:
                 assert image.format == "WEBP"

@@ -25,7 +25,8 @@ from transfer.settings import Rendition
 from webapp import create_app
 from webapp.extensions import Base, db, write_transaction
 from webapp.models import Painting, PaintingStyle, Picture, RenditionFile, State, User, now
-from webapp.storage.files import THUMBNAIL_EDGES_PX, Storage
+from webapp.storage.files import Storage
+from webapp.storage.thumbnails import RENDITION_EDGES_PX
 
 PASSWORD = "a short sentence"
 
@@ -216,7 +217,7 @@ def make_painting(
         storage = storage_of(owner.app)
         for kind in renditions:
             storage.write(storage.rendition(painting_id, kind, attempt_id), files.png(96, 64))
-            for edge in THUMBNAIL_EDGES_PX:
+            for edge in RENDITION_EDGES_PX:
                 path = storage.rendition_thumbnail(painting_id, kind, attempt_id, edge)
                 storage.write(path, files.webp(96, 64))
         if has_animation:

@@ -19,7 +19,8 @@ from transfer.memory.budget import (
     default_budget,
     is_out_of_memory,
 )
-from transfer.memory.plan import PAINTING_HISTORY, LevelShape, MemoryPlan
+from transfer.memory.plan import LevelShape, MemoryPlan
+from transfer.optim.history import PAINTING_HISTORY
 from transfer.settings import Backbone
 
 CPU = torch.device("cpu")

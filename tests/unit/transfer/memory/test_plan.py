@@ -3,13 +3,13 @@ from itertools import pairwise
 import pytest
 
 from transfer.memory.plan import (
-    PAINTING_HISTORY,
     LevelShape,
     MemoryPlan,
     choose_plan,
     default_bytes,
     memory_plans,
 )
+from transfer.optim.history import PAINTING_HISTORY
 
 
 @pytest.mark.parametrize("is_cuda", [False, True])

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from transfer.settings import Rendition
-from webapp.storage.files import ANIMATION, THUMBNAIL_EDGES_PX, Storage
+from webapp.storage.files import ANIMATION, Storage
+from webapp.storage.thumbnails import RENDITION_EDGES_PX
 
 PAINTING = "abcdefghijklmnopqrstuv"
 STYLED = Rendition.STYLED
@@ -62,7 +63,7 @@ def test_every_file_has_a_path_of_its_own_inside(storage: Storage) -> None:
     paths += [storage.rendition(PAINTING, kind, "attempt") for kind in Rendition]
     paths += [
         storage.rendition_thumbnail(PAINTING, STYLED, "attempt", edge)
-        for edge in THUMBNAIL_EDGES_PX
+        for edge in RENDITION_EDGES_PX
     ]
 
     # Two of them stand in both lists.
@@ -160,7 +161,7 @@ def test_file_is_not_open_to_other_names_while_it_is_written(storage: Storage) -
 def write_painting(storage: Storage, attempt: str) -> list[Path]:
     paths = [storage.rendition(PAINTING, STYLED, attempt)]
     paths += [
-        storage.rendition_thumbnail(PAINTING, STYLED, attempt, edge) for edge in THUMBNAIL_EDGES_PX
+        storage.rendition_thumbnail(PAINTING, STYLED, attempt, edge) for edge in RENDITION_EDGES_PX
     ]
     for path in paths:
         storage.write(path, b"data")

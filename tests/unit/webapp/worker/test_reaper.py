@@ -13,11 +13,11 @@ from webapp import create_app
 from webapp.extensions import db, write_transaction
 from webapp.models import Painting, State, now
 from webapp.orders import leases, schedule
-from webapp.orders.leases import Lease
+from webapp.orders.leases import LEASE_S, Lease
 from webapp.orders.queue import QueueUnreachable
 from webapp.orders.workers import living_workers
 from webapp.worker import reaper
-from webapp.worker.reaper import DEAD_AFTER_S, TICK_EVERY_S, Reaper
+from webapp.worker.reaper import TICK_EVERY_S, Reaper
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_a_painting_whose_worker_gives_no_heartbeat_is_queued_again(
     site_reaper: Reaper, clock: Clock, held: Lease
 ) -> None:
     tick_for(site_reaper, clock, TICK_EVERY_S)
-    tick_for(site_reaper, clock, DEAD_AFTER_S - TICK_EVERY_S)
+    tick_for(site_reaper, clock, LEASE_S - TICK_EVERY_S)
     assert state_of(held) == State.RUNNING
     tick_for(site_reaper, clock, TICK_EVERY_S)
     assert state_of(held) == State.QUEUED
@@ -84,7 +84,7 @@ def test_a_painting_whose_worker_gives_no_heartbeat_is_queued_again(
 
 def test_a_living_worker_keeps_its_painting(site_reaper: Reaper, clock: Clock, held: Lease) -> None:
     for _ in range(20):
-        tick_for(site_reaper, clock, DEAD_AFTER_S - TICK_EVERY_S)
+        tick_for(site_reaper, clock, LEASE_S - TICK_EVERY_S)
         assert leases.heartbeat(held)
     assert state_of(held) == State.RUNNING
 
@@ -97,7 +97,7 @@ def test_setting_the_clock_frees_nobodys_painting_and_keeps_no_dead_ones(
     with write_transaction() as database:
         # As rows look to a process whose clock was set.
         database.execute(update(Painting).values(started_at=now() - step))
-    tick_for(site_reaper, clock, DEAD_AFTER_S - TICK_EVERY_S)
+    tick_for(site_reaper, clock, LEASE_S - TICK_EVERY_S)
     assert state_of(held) == State.RUNNING
     tick_for(site_reaper, clock, TICK_EVERY_S)
     assert state_of(held) == State.QUEUED
@@ -115,7 +115,7 @@ def test_a_reaper_that_was_stopped_for_a_minute_frees_nothing(
 def test_a_heartbeat_at_the_last_moment_keeps_the_painting(
     site_reaper: Reaper, clock: Clock, held: Lease, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tick_for(site_reaper, clock, DEAD_AFTER_S)
+    tick_for(site_reaper, clock, LEASE_S)
     dead_attempts = site_reaper._dead_attempts
 
     def dead_attempts_then_heartbeat(moment: float) -> list[str]:

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from transfer.engine import Painter
 from transfer.errors import InvalidSetting
-from transfer.optim.cuda_graph import CudaGraphObjective
+from transfer.pipeline.cuda_graph import CudaGraphObjective
 
 
 def bowl(image: Tensor) -> tuple[Tensor, Tensor]:

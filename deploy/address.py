@@ -23,12 +23,12 @@ class Address:
     @property
     def url(self) -> str:
         """Address to type into a browser."""
-        return f"http://{_bracketed(self.reachable_host)}:{self.port}"
+        return f"http://{_bracket(self.reachable_host)}:{self.port}"
 
     @property
     def bind(self) -> str:
         """Address on which gunicorn listens."""
-        return f"{_bracketed(self.host)}:{self.port}"
+        return f"{_bracket(self.host)}:{self.port}"
 
 
 def read_address(environ: Mapping[str, str]) -> Address:
@@ -76,5 +76,5 @@ def serves(address: Address) -> bool:
         connection.close()
 
 
-def _bracketed(host: str) -> str:
+def _bracket(host: str) -> str:
     return f"[{host}]" if ":" in host else host

@@ -51,7 +51,7 @@ def make_folders(instance_dir: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(instance_dir: Path) -> Iterator[TextIO]:
+def lock_folder(instance_dir: Path) -> Iterator[TextIO]:
     """Hold the instance folder for this start alone.
 
     Raises:

@@ -58,7 +58,7 @@ def run(environ: Mapping[str, str]) -> NoReturn:
     instance_dir = instance.dir_from_env(environ)
     with contextlib.ExitStack() as stack:
         instance.make_folders(instance_dir)
-        lock = stack.enter_context(instance.locked(instance_dir))
+        lock = stack.enter_context(instance.lock_folder(instance_dir))
         if not environ.get("SECRET_KEY"):
             instance.make_secret_key(instance_dir)
         check_free(address)

@@ -91,7 +91,7 @@ def fetch(
     with contextlib.suppress(WeightsUnavailable):
         read_weights(path)
         return path
-    source = source or published()
+    source = source or find_source()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Renamed at the end, on one disk: nobody ever reads half a file.
@@ -111,7 +111,7 @@ def fetch(
     return path
 
 
-def published() -> Source:
+def find_source() -> Source:
     """Return the source as the installed torchvision states it.
 
     Raises:

@@ -78,14 +78,14 @@ def scales(height: int, width: int) -> tuple[tuple[int, int], ...]:
 def first_schedule(settings: Settings, height: int, width: int) -> tuple[Level, ...]:
     """Return all steps of the first rendition, for a picture of this size."""
     levels = _levels(settings, height, width)
-    return _scaled(levels, _factor(settings, levels))
+    return _scale_evaluations(levels, _factor(settings, levels))
 
 
 def refine_schedule(settings: Settings, height: int, width: int) -> tuple[Level, ...]:
     """Return the steps of a later rendition, which starts from the first one."""
     backbone = "compact" if settings.backbone is Backbone.AUTO else settings.backbone.value
     factor = _factor(settings, _levels(settings, height, width))
-    return _scaled((Level(backbone, height, width, _REFINE),), factor)
+    return _scale_evaluations((Level(backbone, height, width, _REFINE),), factor)
 
 
 def enlarge_schedule(
@@ -100,7 +100,7 @@ def enlarge_schedule(
     larger = tuple(level for level in levels if level.long_edge_px > base_px)
     if not larger:
         larger = (replace(levels[-1], evaluations=max(_LEAST_CONTINUED, levels[-1].evaluations)),)
-    return _scaled(larger, _factor(settings, levels))
+    return _scale_evaluations(larger, _factor(settings, levels))
 
 
 def schedules(
@@ -150,7 +150,7 @@ def _factor(settings: Settings, levels: Sequence[Level]) -> float:
     return 1.0 if asked is None else asked / sum(level.evaluations for level in levels)
 
 
-def _scaled(levels: Sequence[Level], factor: float) -> tuple[Level, ...]:
+def _scale_evaluations(levels: Sequence[Level], factor: float) -> tuple[Level, ...]:
     return tuple(
         replace(level, evaluations=max(1, round(factor * level.evaluations))) for level in levels
     )

@@ -52,7 +52,7 @@ class Storage:
     def checkpoint(self, painting_id: str, attempt_id: str) -> Path:
         """Return the path of an attempt's checkpoint, from which the next attempt resumes."""
         folder = self._folder("paintings", painting_id)
-        return folder / f"{_CHECKPOINT}{_checked(attempt_id)}"
+        return folder / f"{_CHECKPOINT}{_check_name(attempt_id)}"
 
     def read_checkpoint(self, painting_id: str, attempt_id: str | None) -> bytes | None:
         """Return the checkpoint of an attempt; None if it has left none."""
@@ -80,7 +80,7 @@ class Storage:
     def rendition(self, painting_id: str, kind: Rendition, attempt_id: str) -> Path:
         """Return the path of a rendition at full size (PNG)."""
         folder = self._folder("paintings", painting_id)
-        return folder / f"{kind.value}-{_checked(attempt_id)}.png"
+        return folder / f"{kind.value}-{_check_name(attempt_id)}.png"
 
     def rendition_thumbnail(
         self, painting_id: str, kind: Rendition, attempt_id: str, edge_px: int
@@ -93,11 +93,13 @@ class Storage:
 
     def animation(self, painting_id: str, attempt_id: str) -> Path:
         """Return the path of a painting's animation (animated WebP)."""
-        return self._folder("paintings", painting_id) / f"{ANIMATION}-{_checked(attempt_id)}.webp"
+        return (
+            self._folder("paintings", painting_id) / f"{ANIMATION}-{_check_name(attempt_id)}.webp"
+        )
 
     def optimizer(self, painting_id: str, attempt_id: str) -> Path:
         """Return the path of a painting's final optimizer state (safetensors)."""
-        return self._folder("paintings", painting_id) / f"{OPTIMIZER}-{_checked(attempt_id)}"
+        return self._folder("paintings", painting_id) / f"{OPTIMIZER}-{_check_name(attempt_id)}"
 
     def write(self, path: Path, data: bytes, on_part: Callable[[], object] = lambda: None) -> None:
         """Store ``data`` under ``path``, whole or not at all.
@@ -154,7 +156,7 @@ class Storage:
 
     def _folder(self, kind: str, public_id: str) -> Path:
         # Two levels, so that no folder holds more than a few thousand entries.
-        return self.root / kind / _checked(public_id)[:2] / public_id
+        return self.root / kind / _check_name(public_id)[:2] / public_id
 
     def _make_lasting(self, folder: Path) -> None:
         """Make a folder below the root, and the missing ones above it, to survive a power cut.
@@ -191,7 +193,7 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _checked(name: str) -> str:
+def _check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ValueError(f"not a name that this storage gives out: {name!r}")
     return name

@@ -64,13 +64,13 @@ def test_secret_key_is_private_and_stays(tmp_path: Path) -> None:
 def test_second_start_is_refused_while_the_first_lives(tmp_path: Path) -> None:
     instance.make_folders(tmp_path)
     with (
-        instance.locked(tmp_path),
+        instance.lock_folder(tmp_path),
         pytest.raises(StartError, match=rf"already running .*process {os.getpid()}"),
-        instance.locked(tmp_path),
+        instance.lock_folder(tmp_path),
     ):
         pass
 
-    with instance.locked(tmp_path):
+    with instance.lock_folder(tmp_path):
         pass
 
 
@@ -93,7 +93,7 @@ time.sleep(1)
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "locked\n"
-        with instance.locked(tmp_path):
+        with instance.lock_folder(tmp_path):
             assert lock.read_text() == f"{os.getpid()}\n"
 
 

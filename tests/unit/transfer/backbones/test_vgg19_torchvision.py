@@ -18,7 +18,7 @@ from tests.unit.transfer.weights_server import WeightsServer, serving
 from transfer.__main__ import main
 from transfer.backbones import vgg19_torchvision
 from transfer.backbones.vgg import CONTENT_LAYER, CONVOLUTIONS, STYLE_LAYERS
-from transfer.backbones.vgg19_torchvision import NAME, Source, fetch, published
+from transfer.backbones.vgg19_torchvision import NAME, Source, fetch, find_source
 from transfer.engine import Painter
 from transfer.errors import WeightsUnavailable
 from transfer.settings import Backbone, Effort, Settings
@@ -29,7 +29,7 @@ FILE_NAME = "vgg19-torchvision.safetensors"
 
 def narrow_vgg19() -> nn.Sequential:
     """torchvision's own VGG-19 with a sixteenth of its channels, and other weights each time."""
-    published()  # makes torchvision importable beside any torch
+    find_source()  # makes torchvision importable beside any torch
     from torchvision.models import vgg
 
     layers: nn.Sequential = vgg.make_layers(
@@ -79,7 +79,7 @@ class Published:
 
     @property
     def source(self) -> Source:
-        return replace(published(), url=self.server.url)
+        return replace(find_source(), url=self.server.url)
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def painter_of(folder: Path) -> Painter:
 
 
 def test_torchvision_says_where_its_weights_are_and_how_it_normalizes() -> None:
-    source = published()
+    source = find_source()
 
     assert source.url == "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
     assert source.mean == (0.485, 0.456, 0.406)
@@ -231,9 +231,9 @@ def test_the_error_names_the_folder_of_a_full_disk(tmp_path: Path, network: Publ
         "import resource, signal, sys\n"
         "from dataclasses import replace\n"
         "from pathlib import Path\n"
-        "from transfer.backbones.vgg19_torchvision import fetch, published\n"
+        "from transfer.backbones.vgg19_torchvision import fetch, find_source\n"
         "from transfer.errors import WeightsUnavailable\n"
-        "source = replace(published(), url=sys.argv[2])\n"
+        "source = replace(find_source(), url=sys.argv[2])\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "try: fetch(Path(sys.argv[1]), source=source)\n"
@@ -304,7 +304,7 @@ def test_the_command_downloads_and_lists(
     is_terminal: bool,
 ) -> None:
     source = network.source
-    monkeypatch.setattr(vgg19_torchvision, "published", lambda: source)
+    monkeypatch.setattr(vgg19_torchvision, "find_source", lambda: source)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
 
     assert main(["backbones", "--weights-dir", str(tmp_path), "--download", NAME]) == 0
@@ -330,7 +330,7 @@ def test_a_painting_downloads_first(
     style: Image.Image,
 ) -> None:
     sources: list[Source] = []
-    monkeypatch.setattr(vgg19_torchvision, "published", lambda: sources[-1])
+    monkeypatch.setattr(vgg19_torchvision, "find_source", lambda: sources[-1])
     content.save(tmp_path / "content.png")
     style.save(tmp_path / "style.png")
     arguments = [

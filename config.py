@@ -1,4 +1,4 @@
-"""Settings of the site: read once from the environment, frozen, passed to `create_app`."""
+"""Settings of the site: addresses, limits, sizes, retries; read once from the environment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,6 +49,8 @@ class Config:
     512 px, 94 MB at 1024 px. The oldest are deleted first."""
     max_open_paintings: int = 50
     """Most queued and running paintings of one person."""
+    max_crashes: int = 3
+    """Number of crashes in a row after which a painting is not tried again."""
     max_pictures: int = 2000
     """Most uploads of one person."""
     max_painting_minutes: int = 120
@@ -110,6 +112,10 @@ class Config:
             ),
             max_memory_bytes=_whole_number(
                 environ, "PIC2PAINT_MAX_MEMORY_BYTES", cls.max_memory_bytes
+            ),
+            max_crashes=_whole_number(environ, "PIC2PAINT_MAX_CRASHES", cls.max_crashes, least=1),
+            gallery_page_size=_whole_number(
+                environ, "PIC2PAINT_GALLERY_PAGE_SIZE", cls.gallery_page_size, least=1
             ),
             trash_days=_whole_number(environ, "PIC2PAINT_TRASH_DAYS", cls.trash_days, least=1),
             torch_threads=_whole_number(environ, "PIC2PAINT_TORCH_THREADS", cls.torch_threads),

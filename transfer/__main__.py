@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from PIL import Image
 
 from transfer.backbones import registry
+from transfer.command_line import add_settings, parse_bytes, parse_settings
 from transfer.errors import TransferError
-from transfer.options import add_settings, parse_bytes, parse_settings
 from transfer.settings import Backbone, Precision, Rendition
 
 if TYPE_CHECKING:

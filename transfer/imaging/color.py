@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from transfer.errors import ShapeError
+from transfer.imaging.gamut import clamp, limit_chroma
 from transfer.imaging.images import check_finite
 from transfer.settings import ColorMap
 
@@ -161,10 +162,7 @@ def replace_luminance(image: Tensor, light: Tensor) -> Tensor:
     check_finite("light", light)
     light = light.clamp(0.0, 1.0)
     chroma = image - luminance(image)
-    headroom = torch.where(chroma > 0, 1.0 - light, light)
-    # Gray pixels have no chroma to weaken.
-    strength = (headroom / chroma.abs().clamp_min(1e-6)).amin(dim=1, keepdim=True).clamp_max(1.0)
-    return (light + strength * chroma).clamp(0.0, 1.0)
+    return clamp(light + limit_chroma(chroma, light))
 
 
 def _cholesky(from_covariance: Tensor, to_covariance: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The range of colors, 0 to 1, and the penalty for leaving it.
+"""The range of colors, 0 to 1: chroma that is lost to stay within, and the penalty for leaving it.
 
 The loss is that of the clamped image. If the image were optimized without a range and clamped at
 the end, it would leave the range where the style is black or white: with stained glass by a root
@@ -20,6 +20,22 @@ _BAND_ROWS = 256
 def clamp(image: Tensor) -> Tensor:
     """Clip an image of any shape to [0, 1]."""
     return image.clamp(0.0, 1.0)
+
+
+def limit_chroma(chroma: Tensor, light: Tensor) -> Tensor:
+    """Reduce chroma just enough for ``light + chroma`` to stay within [0, 1].
+
+    Args:
+        chroma: differences of R, G and B to the luminance, shape (1, 3, H, W).
+        light: the luminance, shape (1, 1, H, W), range [0, 1].
+
+    Returns:
+        chroma of the same hue, shape (1, 3, H, W).
+    """
+    headroom = torch.where(chroma > 0, 1.0 - light, light)
+    # Gray pixels have no chroma to reduce.
+    strength = (headroom / chroma.abs().clamp_min(1e-6)).amin(dim=1, keepdim=True).clamp_max(1.0)
+    return strength * chroma
 
 
 def gamut_penalty(image: Tensor, gradient: Tensor) -> Tensor:

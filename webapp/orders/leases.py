@@ -12,15 +12,13 @@ from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
 from transfer.settings import Rendition
-from webapp.extensions import db, write_transaction
+from webapp.extensions import db, get_config, write_transaction
 from webapp.models import Attempt, Outcome, Painting, RenditionFile, State, now
 
 LEASE_S = 8.0
 """Length of a lease: without a heartbeat for so long, a worker is dead and its painting freed."""
 HEARTBEAT_EVERY_S = 2.0
 """Time between two heartbeats: a lease runs out after four that were missed."""
-MAX_CRASHES = 3
-"""Number of crashes in a row after which a painting is not tried again."""
 
 
 @dataclass(frozen=True)
@@ -179,13 +177,14 @@ def requeue_or_fail(database: Session, painting: Painting) -> None:
         return
     painting.state = State.QUEUED
     painting.crash_count += 1
-    if painting.crash_count >= MAX_CRASHES:
+    max_crashes = get_config().max_crashes
+    if painting.crash_count >= max_crashes:
         painting.state = State.FAILED
         painting.finished_at = moment
         painting.crash_count = 0
         painting.checkpoint_attempt_id = None
         painting.failure_reason = (
-            f"The worker stopped {MAX_CRASHES} times while painting this. "
+            f"The worker stopped {max_crashes} times while painting this. "
             "It may need more memory than there is: try a smaller size."
         )
 

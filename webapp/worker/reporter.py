@@ -20,8 +20,8 @@ from transfer.engine import Progress
 from transfer.errors import Cancelled
 from webapp.orders import leases
 from webapp.orders.leases import HEARTBEAT_EVERY_S, Lease
-from webapp.storage.encoding import encode
 from webapp.storage.files import Storage
+from webapp.worker.preview import PREVIEW_EDGE_PX, encode_preview
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,6 @@ _WRITING_SHARE = 0.3
 """Share of the disk's time that checkpoints may take."""
 LOOK_EVERY_S = 0.25
 """Time between two looks at the row: a request to cancel is noticed within it."""
-PREVIEW_EDGE_PX = 320
 
 
 class CancelRequested(Cancelled):
@@ -204,7 +203,7 @@ class Reporter:
             # This process may have been stopped for a minute: the files are another attempt's now.
             self._is_lost.set()
             return
-        preview = encode(report.preview, "JPEG", quality=85)
+        preview = encode_preview(report.preview)
         self._storage.write(self._storage.preview(public_id), preview)
         if report.checkpoint is not None:
             path = self._storage.checkpoint(public_id, self._lease.attempt_id)

@@ -10,7 +10,7 @@ from config import Config
 from tests.unit.webapp.rows import make_painting, make_user, reread
 from transfer.settings import Rendition
 from webapp import create_app
-from webapp.extensions import db
+from webapp.extensions import db, get_config
 from webapp.models import Attempt, Outcome, RenditionFile, State
 from webapp.orders import leases, place, schedule
 from webapp.orders.leases import Lease
@@ -87,7 +87,7 @@ def test_a_superseded_attempt_changes_no_row(site: Flask) -> None:
 
 def test_a_painting_that_takes_three_workers_down_fails_with_a_reason(site: Flask) -> None:
     painting = make_painting(make_user("ada"))
-    for _ in range(leases.MAX_CRASHES):
+    for _ in range(get_config().max_crashes):
         assert leases.interrupt(claim())
     assert reread(painting).state == State.FAILED
     assert painting.failure_reason is not None
@@ -100,7 +100,7 @@ def test_a_painting_that_takes_three_workers_down_fails_with_a_reason(site: Flas
 
 def test_a_returned_painting_counts_no_crash(site: Flask) -> None:
     painting = make_painting(make_user("ada"))
-    for _ in range(leases.MAX_CRASHES + 1):
+    for _ in range(get_config().max_crashes + 1):
         leases.release(claim())
     assert (reread(painting).state, painting.crash_count) == (State.QUEUED, 0)
 

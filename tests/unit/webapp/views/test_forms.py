@@ -17,7 +17,7 @@ from config import Config
 from tests.unit.webapp import rows
 from tests.unit.webapp.client import Browser, words
 from tests.unit.webapp.conftest import make_painting
-from transfer.options import add_settings
+from transfer.command_line import add_settings
 from transfer.settings import AdvancedSettings, Settings, settings_in
 from webapp import create_app
 from webapp.extensions import db

@@ -19,8 +19,8 @@ from webapp.extensions import db, get_storage
 from webapp.models import Painting, State
 from webapp.orders import leases, place, schedule
 from webapp.orders.leases import Lease
+from webapp.worker.preview import PREVIEW_EDGE_PX
 from webapp.worker.reporter import (
-    PREVIEW_EDGE_PX,
     CancelRequested,
     Reporter,
     Superseded,

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from transfer import AdvancedSettings, ColorMap, InvalidSetting, Pooling, Rendition, Settings, Start
-from transfer.options import add_settings, parse_bytes, parse_settings
+from transfer.command_line import add_settings, parse_bytes, parse_settings
 from transfer.settings import settings_in
 
 

@@ -1,4 +1,4 @@
-"""Settings of the site: addresses, limits, sizes, retries; read once from the environment."""
+"""Settings of the site: addresses, limits, retries; read once from the environment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,8 +40,6 @@ class Config:
     """Long edge of stored uploads: as large as any painting, smaller than a camera's photos."""
     max_long_edge_px: int = 2048
     """Long edge of the largest painting that can be ordered."""
-    gallery_page_size: int = 24
-    """Number of paintings on one gallery page."""
     min_free_bytes: int = 500_000_000
     """Free space kept on the disk: with less, uploads and paintings are refused."""
     max_optimizer_state_bytes: int = 4_000_000_000
@@ -114,9 +112,6 @@ class Config:
                 environ, "PIC2PAINT_MAX_MEMORY_BYTES", cls.max_memory_bytes
             ),
             max_crashes=_whole_number(environ, "PIC2PAINT_MAX_CRASHES", cls.max_crashes, least=1),
-            gallery_page_size=_whole_number(
-                environ, "PIC2PAINT_GALLERY_PAGE_SIZE", cls.gallery_page_size, least=1
-            ),
             trash_days=_whole_number(environ, "PIC2PAINT_TRASH_DAYS", cls.trash_days, least=1),
             torch_threads=_whole_number(environ, "PIC2PAINT_TORCH_THREADS", cls.torch_threads),
         )

@@ -111,6 +111,8 @@ class Setting:
     type: Callable[[str], Any] = str
     """Type of the option, for argparse."""
     choices: Sequence[str] | None = None
+    range: tuple[float, float] | None = None
+    """Smallest and largest value of a number; sliders end there, too."""
     metavar: str | None = None
     parse: Callable[[Any], Any] = lambda value: value
     """Function from an option, or from a column of a table, to the field's value."""
@@ -162,14 +164,14 @@ def _integer(name: str, help: str, low: int, high: int, unit: str = "") -> Setti
             return "a whole number"
         return None if low <= value <= high else f"from {low} to {high}{unit}"
 
-    return Setting(name, help, requirement, int)
+    return Setting(name, help, requirement, int, range=(low, high))
 
 
 def _number(name: str, help: str, low: float, high: float) -> Setting:
     def requirement(value: object) -> str | None:
         return None if _is_number(value, low, high) else f"from {low:g} to {high:g}"
 
-    return Setting(name, help, requirement, float)
+    return Setting(name, help, requirement, float, range=(low, high))
 
 
 def _weight(name: str, help: str) -> Setting:

@@ -64,7 +64,6 @@ def test_relative_instance_folder_becomes_absolute(
         ("PIC2PAINT_MAX_LONG_EDGE_PX", "1024", "max_long_edge_px", 1024),
         ("PIC2PAINT_MAX_LONG_EDGE_PX", "", "max_long_edge_px", 2048),
         ("PIC2PAINT_MAX_CRASHES", "5", "max_crashes", 5),
-        ("PIC2PAINT_GALLERY_PAGE_SIZE", "12", "gallery_page_size", 12),
         ("PIC2PAINT_TRASH_DAYS", "7", "trash_days", 7),
         ("PIC2PAINT_TORCH_THREADS", "4", "torch_threads", 4),
     ],

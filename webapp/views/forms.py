@@ -11,7 +11,7 @@ from werkzeug.datastructures import FileStorage
 from wtforms import Field, HiddenField, IntegerField, IntegerRangeField, RadioField, SelectField
 from wtforms.validators import InputRequired, NumberRange, Optional
 
-from transfer.settings import Backbone, Effort, Rendition, Settings, Start, read
+from transfer.settings import Backbone, Effort, Rendition, Settings, Start, read, settings_in
 from webapp.extensions import get_config
 from webapp.models import Picture
 from webapp.uploads.library import find_choice, save_picture, validate_file
@@ -82,16 +82,21 @@ class SelectControl(Control, SelectField):
 
 
 class SliderControl(Control, IntegerRangeField):
-    """Slider whose steps, percent by default, stand for values of the setting."""
+    """Slider over the range of a setting; its steps, percent by default, stand for values."""
 
     def __init__(
         self,
-        *args: Any,
+        label: str,
+        validators: Sequence[Any],
+        *,
+        setting: str,
         to_step: Callable[[float], float] = lambda value: 100 * value,
         to_setting: Callable[[int], float] = lambda step: step / 100,
         **kwargs: Any,
     ) -> None:
-        super().__init__(*args, render_kw={"step": 5}, **kwargs)
+        low, high = (round(to_step(end)) for end in settings_in(Settings)[setting].range or ())
+        in_range = NumberRange(low, high, f"Choose a {label.lower()} from {low} to {high}.")
+        super().__init__(label, [*validators, in_range], render_kw={"step": 5}, **kwargs)
         self.to_step, self.to_setting = to_step, to_setting
 
     def process_data(self, value: float) -> None:
@@ -126,21 +131,17 @@ class StudioForm(FlaskForm):
     idempotency_key = HiddenField()
     strength = SliderControl(
         "Strength",
-        [
-            InputRequired("Choose a strength."),
-            NumberRange(0, 100, "Choose a strength from 0 to 100."),
-        ],
+        [InputRequired("Choose a strength.")],
+        setting="strength",
         default=_DEFAULTS.strength,
         ends=("Hint", "Balanced", "Abstract"),
         fact=lambda strength: f"{round(100 * strength)} of 100",
     )
     brush_size = SliderControl(
         "Brush size",
-        [
-            # A page that was open since before this field existed still works.
-            Optional(),
-            NumberRange(-BRUSH_STEPS, BRUSH_STEPS, "Choose a brush size with the slider."),
-        ],
+        # A page that was open since before this field existed still works.
+        [Optional()],
+        setting="brush_size",
         name="brush",
         default=_DEFAULTS.brush_size,
         # Equal steps are equal factors.
@@ -181,7 +182,8 @@ class StudioForm(FlaskForm):
     )
     smoothness = SliderControl(
         "Smoothness",
-        [Optional(), NumberRange(0, 100, "Choose a smoothness from 0 to 100.")],
+        [Optional()],
+        setting="smoothness",
         default=_DEFAULTS.smoothness,
         ends=("Grain", "Flat"),
         is_expert=True,

@@ -7,10 +7,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
 from werkzeug.wrappers import Response
 
-from webapp.extensions import db, get_config
+from webapp.extensions import db
 from webapp.models import Painting, PaintingStyle
 
 bp = Blueprint("gallery", __name__)
+
+PAGE_SIZE = 24
+"""Number of paintings on one page of the gallery, and of the trash."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,6 @@ def index() -> Response | str:
 
 def read_page(*, is_trash: bool) -> Page:
     """Load the page that ``?before=`` or ``?after=`` names, by keyset: all pages cost the same."""
-    size = get_config().gallery_page_size
     after, before = _position(request.args.get("after")), _position(request.args.get("before"))
     query = (
         select(Painting)
@@ -46,21 +48,21 @@ def read_page(*, is_trash: bool) -> Page:
             selectinload(Painting.renditions),
         )
         # One row more than a page tells whether there is another page, without counting.
-        .limit(size + 1)
+        .limit(PAGE_SIZE + 1)
     )
     rows: list[Painting] = []
     if after is not None:
         newer = query.where(Painting.id > after).order_by(Painting.id)
         rows = list(db.session.scalars(newer))
     if rows:
-        has_newer, has_older = len(rows) > size, True
-        paintings = rows[:size][::-1]
+        has_newer, has_older = len(rows) > PAGE_SIZE, True
+        paintings = rows[:PAGE_SIZE][::-1]
     else:
         if before is not None:
             query = query.where(Painting.id < before)
         rows = list(db.session.scalars(query.order_by(Painting.id.desc())))
-        has_newer, has_older = before is not None, len(rows) > size
-        paintings = rows[:size]
+        has_newer, has_older = before is not None, len(rows) > PAGE_SIZE
+        paintings = rows[:PAGE_SIZE]
     return Page(
         paintings,
         newer=paintings[0].public_id if paintings and has_newer else None,

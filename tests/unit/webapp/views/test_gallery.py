@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -7,9 +7,10 @@ from flask import Flask
 from sqlalchemy import event
 
 from tests.unit.webapp.client import Browser, Page
-from tests.unit.webapp.conftest import MakeApp, change, make_painting, make_picture
+from tests.unit.webapp.conftest import change, make_painting, make_picture
 from webapp.extensions import db
 from webapp.models import State, now
+from webapp.views import gallery
 
 
 def wall(page: Page) -> list[str]:
@@ -123,8 +124,10 @@ def test_exactly_one_page_has_no_neighbors(ada: Browser) -> None:
     assert older(page) is newer(page) is None
 
 
-def test_page_size_is_a_setting(make_app: MakeApp, enter: Callable[[Flask, str], Browser]) -> None:
-    ada = enter(make_app(gallery_page_size=2), "Ada")
+def test_a_page_holds_as_many_as_the_page_size_says(
+    ada: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gallery, "PAGE_SIZE", 2)
     paintings = paint(ada, 3)
 
     page = ada.page("/")

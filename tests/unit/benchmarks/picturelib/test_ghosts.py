@@ -39,13 +39,13 @@ def test_share_is_that_of_the_part_which_is_copied() -> None:
 
     share = ghost_share(picture, style)
 
-    # The picture has 26 x 36 neighborhoods with four neighbors. 10 x 18 lie in the copy of 12 x 20
-    # positions, and but for those at the corners have three neighbors there; 14 x 22 touch it.
-    assert (10 * 18 - 4) / (26 * 36) <= share <= 14 * 22 / (26 * 36)
+    # The picture has 26 x 36 neighborhoods with four neighbors. 10 x 18 lie within the copy of
+    # 12 x 20 positions, 8 x 16 with all their neighbors; 14 x 22 touch it, 12 x 20 with theirs.
+    assert 8 * 16 / (26 * 36) <= share <= 12 * 20 / (26 * 36)
 
 
 def test_another_texture_has_none() -> None:
-    assert ghost_share(features(2), features(1)) < 0.05
+    assert ghost_share(features(2), features(1)) < 0.01
 
 
 def test_shuffled_positions_have_none() -> None:
@@ -53,8 +53,7 @@ def test_shuffled_positions_have_none() -> None:
     order = torch.randperm(20 * 24, generator=seeded(3))
     shuffled = style.flatten(2)[:, :, order].reshape(style.shape)
 
-    # Some neighborhoods share a position that decides for both.
-    assert ghost_share(shuffled, style) < 0.05
+    assert ghost_share(shuffled, style) < 0.01
 
 
 @pytest.mark.parametrize("shapes", [((4, 9), (9, 9)), ((9, 9), (9, 4))])

@@ -1,4 +1,4 @@
-"""What raters read and fill in: instructions, and a form with a row for each sheet."""
+"""Instructions for raters, and the form that they fill in: a row for each sheet."""
 
 import csv
 from collections.abc import Sequence

@@ -23,7 +23,7 @@ from transfer.imaging.images import to_tensor
 
 @dataclass(frozen=True)
 class Figures:
-    """What is measured of one picture."""
+    """Figures of one picture."""
 
     faces: Faces
     grain: Grain

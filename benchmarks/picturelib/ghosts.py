@@ -6,7 +6,6 @@ matches that jump. Copies are found when they are darker, grayer, softer, half t
 little larger, but not when they are mirrored or turned.
 """
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 

@@ -3,12 +3,14 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.picturelib import figures
 from benchmarks.pictures import HEADINGS, Row, main, summary, table
+from benchmarks.qualitylib import distances
 from tests.unit.benchmarks.fakes import folder_of_pictures, picture
 
 
-def row(place: str, pair: str, **figures: float | None) -> Row:
-    return Row(place, pair, Path("x.png"), dict.fromkeys(HEADINGS, 0.5) | figures)
+def row(place: str, pair: str, **values: float | None) -> Row:
+    return Row(place, pair, Path("x.png"), dict.fromkeys(HEADINGS, 0.5) | values)
 
 
 def test_rows_over_all_pairs_sum_faces_and_average_the_rest() -> None:
@@ -31,8 +33,10 @@ def test_rows_over_all_pairs_sum_faces_and_average_the_rest() -> None:
 
 
 def test_program_measures_folders_and_writes_its_report(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for place in (figures, distances):  # to be quick
+        monkeypatch.setattr(place, "MEASURED_LONG_EDGE_PX", 128)
     pictures = str(folder_of_pictures(tmp_path / "pictures", ["cat", "dog"], ["night"]))
     for place, seed in (("ours", 5), ("theirs", 6)):
         (tmp_path / place).mkdir()

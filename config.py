@@ -1,4 +1,4 @@
-"""All settings of the site: read once from the environment, frozen, passed to `create_app`."""
+"""Settings of the site: addresses, limits, sizes, retries; read once from the environment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ SECRET_KEY_MIN_CHARS = 32
 
 
 class ConfigError(Exception):
-    """A setting is missing or unusable; the message names the variable and what to do."""
+    """Missing or unusable setting; the message names the variable and says what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,52 +17,56 @@ class Config:
     """Settings of one installation; tests build it by hand."""
 
     secret_key: str
-    """Signs sessions and form tokens. No default: `make run` makes one in the instance folder."""
+    """Key that signs sessions and form tokens. No default: `make run` makes one in the instance
+    folder."""
     instance_dir: Path
-    """Everything that must survive: database, files, secret key, queue."""
+    """Folder of everything that must survive: database, files, secret key, queue."""
     database_url: str
     redis_url: str
     is_https: bool = False
-    """Marks cookies Secure and sends HSTS; switch on behind a TLS proxy."""
+    """True behind a TLS proxy: cookies are marked Secure, and HSTS is sent."""
     proxy_hops: int = 0
-    """How many proxies in front may be believed about the client's address (X-Forwarded-For)."""
+    """Number of proxies in front that are believed about the client's address (X-Forwarded-For)."""
     max_upload_bytes: int = 30_000_000
-    """One file; a request may carry two and its form fields."""
+    """Largest file of an upload; a request may carry several and its form fields."""
     max_upload_pixels: int = 50_000_000
-    """Decoded RGB of this size takes 150 MB; a phone's largest photos have 50 MP."""
+    """Most pixels of an upload: decoded RGB of this size takes 150 MB, and a phone's largest photos
+    have 50 MP."""
     min_upload_side_px: int = 32
-    """Below this there is nothing to see, and too little for style statistics."""
+    """Shortest side of an upload: less is too little for style statistics."""
     max_upload_aspect: float = 20.0
-    """Longest to shortest side; beyond it the short side vanishes at painting size."""
+    """Largest ratio of an upload's sides; beyond it the short side vanishes at painting size."""
     max_stored_edge_px: int = 4096
-    """Uploads are kept at most this large: as large as any painting, smaller than a camera's."""
+    """Long edge of stored uploads: as large as any painting, smaller than a camera's photos."""
     max_long_edge_px: int = 2048
-    """Largest painting that can be ordered."""
+    """Long edge of the largest painting that can be ordered."""
     gallery_page_size: int = 24
-    """Paintings on one gallery page."""
+    """Number of paintings on one gallery page."""
     min_free_bytes: int = 500_000_000
-    """Room kept on the disk: below this, uploads and paintings are refused."""
+    """Free space kept on the disk: with less, uploads and paintings are refused."""
     max_optimizer_state_bytes: int = 4_000_000_000
-    """Room for what optimizers knew at the end of paintings, for painting on; 24 MB each at 512 px,
-    94 MB at 1024 px. The oldest give way."""
+    """Disk space for final optimizer states, with which paintings are continued; 24 MB each at
+    512 px, 94 MB at 1024 px. The oldest are deleted first."""
     max_open_paintings: int = 50
-    """Queued and running paintings of one person."""
+    """Most queued and running paintings of one person."""
+    max_crashes: int = 3
+    """Number of crashes in a row after which a painting is not tried again."""
     max_pictures: int = 2000
-    """Uploads kept of one person."""
+    """Most uploads of one person."""
     max_painting_minutes: int = 120
-    """One attempt may take this long; 0: no limit."""
+    """Longest time of one attempt; 0: no limit."""
     max_memory_bytes: int = 0
-    """A worker's private memory; 0: no limit."""
+    """Most private memory of a worker; 0: no limit."""
     trash_days: int = 30
-    """Paintings in the trash are removed for good after this many days."""
+    """Days after which paintings in the trash are removed for good."""
     torch_threads: int = 0
-    """CPU threads of one worker; 0 leaves the choice to torch."""
+    """Number of CPU threads of one worker; 0 leaves the choice to torch."""
     login_rate: str = "10 per minute"
-    """Log-in attempts from one address, in Flask-Limiter's notation."""
+    """Most log-in attempts from one address, in Flask-Limiter's notation."""
 
     @property
     def files_dir(self) -> Path:
-        """Uploads, previews and renditions."""
+        """Folder of uploads, previews and renditions."""
         return self.instance_dir / "files"
 
     @classmethod
@@ -70,7 +74,7 @@ class Config:
         """Build the configuration from environment variables.
 
         Raises:
-            ConfigError: naming the variable that is missing or not usable.
+            ConfigError: a variable is missing or not usable; the message names it.
         """
         instance_dir = Path(
             environ.get("PIC2PAINT_INSTANCE") or PROJECT_ROOT / "instance"
@@ -109,23 +113,27 @@ class Config:
             max_memory_bytes=_whole_number(
                 environ, "PIC2PAINT_MAX_MEMORY_BYTES", cls.max_memory_bytes
             ),
+            max_crashes=_whole_number(environ, "PIC2PAINT_MAX_CRASHES", cls.max_crashes, least=1),
+            gallery_page_size=_whole_number(
+                environ, "PIC2PAINT_GALLERY_PAGE_SIZE", cls.gallery_page_size, least=1
+            ),
             trash_days=_whole_number(environ, "PIC2PAINT_TRASH_DAYS", cls.trash_days, least=1),
             torch_threads=_whole_number(environ, "PIC2PAINT_TORCH_THREADS", cls.torch_threads),
         )
 
 
 def secret_key_file(instance_dir: Path) -> Path:
-    """Where the start command keeps the secret key that it made."""
+    """Return the file in which the start command keeps the secret key that it made."""
     return instance_dir / "secret_key"
 
 
 def redis_url_file(instance_dir: Path) -> Path:
-    """Where the start command notes the queue, for commands that are typed while the site runs."""
+    """Return the file with the queue's address, for commands typed while the site runs."""
     return instance_dir / "run" / "redis_url"
 
 
 def device_file(instance_dir: Path) -> Path:
-    """Where the worker says which device paints, for the start command."""
+    """Return the file in which the worker names its device, for the start command."""
     return instance_dir / "run" / "device"
 
 
@@ -139,7 +147,7 @@ def _private_redis_url(instance_dir: Path) -> str:
 
 
 def read_secret_key(instance_dir: Path) -> str:
-    """The key that the start command made.
+    """Return the key that the start command made.
 
     Raises:
         ConfigError: if there is none, or it is too short to be safe.

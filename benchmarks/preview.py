@@ -84,10 +84,10 @@ def _measure(
         return {"wall_s": time.monotonic() - wall, "cpu_s": time.process_time() - cpu}
 
     def paint_shown() -> dict[str, float]:
-        claim = _order_and_claim()
-        with Reporter(app, claim, storage, lambda: False) as reporter:
+        lease = _order_and_claim()
+        with Reporter(app, lease, storage, lambda: False) as reporter:
             figures = paint(reporter.on_progress)
-        painting = db.session.get_one(Painting, claim.painting_id, populate_existing=True)
+        painting = db.session.get_one(Painting, lease.painting_id, populate_existing=True)
         figures["previews"] = painting.preview_version
         db.session.rollback()
         return figures
@@ -140,10 +140,10 @@ def _order_and_claim() -> Lease:
                 seed=0,
             )
         )
-    claim = schedule.claim("measuring")
-    if claim is None:
+    lease = schedule.claim("measuring")
+    if lease is None:
         raise LookupError("the painting that was just ordered is not there")
-    return claim
+    return lease
 
 
 if __name__ == "__main__":

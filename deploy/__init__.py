@@ -1,1 +1,1 @@
-"""How the site is installed, started and kept running on one machine."""
+"""Start command: starts the site on one machine, and keeps it running."""

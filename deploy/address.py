@@ -1,4 +1,4 @@
-"""Where the site listens."""
+"""Address on which the site listens."""
 
 import http.client
 import socket
@@ -10,29 +10,29 @@ from deploy.errors import StartError
 
 @dataclass(frozen=True)
 class Address:
-    """Where the site listens."""
+    """Host and port on which the site listens."""
 
     host: str
     port: int
 
     @property
     def reachable_host(self) -> str:
-        """A host to open in a browser: nobody can connect to "every address"."""
+        """Host to open in a browser: nobody can connect to "every address"."""
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
 
     @property
     def url(self) -> str:
-        """What to type into a browser."""
-        return f"http://{_bracketed(self.reachable_host)}:{self.port}"
+        """Address to type into a browser."""
+        return f"http://{_bracket(self.reachable_host)}:{self.port}"
 
     @property
     def bind(self) -> str:
-        """What gunicorn listens on."""
-        return f"{_bracketed(self.host)}:{self.port}"
+        """Address on which gunicorn listens."""
+        return f"{_bracket(self.host)}:{self.port}"
 
 
 def read_address(environ: Mapping[str, str]) -> Address:
-    """Where HOST and PORT say to listen.
+    """Return the address that HOST and PORT name.
 
     Raises:
         StartError: if PORT is no port.
@@ -44,18 +44,18 @@ def read_address(environ: Mapping[str, str]) -> Address:
 
 
 def check_free(address: Address) -> None:
-    """Return if the site can listen there.
+    """Check that the site can listen there.
 
     Raises:
         StartError: if it cannot.
     """
     try:
-        family, kind, protocol, _, place = socket.getaddrinfo(
+        family, kind, protocol, _, address_info = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(place)
+            probe.bind(address_info)
             probe.listen()
     except OSError as error:
         raise StartError(
@@ -65,7 +65,7 @@ def check_free(address: Address) -> None:
 
 
 def serves(address: Address) -> bool:
-    """Whether the first page is answered, if only by sending us elsewhere."""
+    """Return whether the first page is answered, if only by a redirect."""
     connection = http.client.HTTPConnection(address.reachable_host, address.port, timeout=10)
     try:
         connection.request("GET", "/")
@@ -76,5 +76,5 @@ def serves(address: Address) -> bool:
         connection.close()
 
 
-def _bracketed(host: str) -> str:
+def _bracket(host: str) -> str:
     return f"[{host}]" if ":" in host else host

@@ -1,4 +1,4 @@
-"""What keeps the site from starting."""
+"""Errors that keep the site from starting."""
 
 
 class StartError(Exception):

@@ -1,4 +1,4 @@
-"""The instance folder, which holds everything that must survive: made, locked, and given a key."""
+"""Instance folder, which holds everything that must survive: made, locked, and given a key."""
 
 import contextlib
 import fcntl
@@ -14,20 +14,21 @@ from config import SECRET_KEY_MIN_CHARS, Config, secret_key_file
 from deploy.errors import StartError
 
 MAX_SOCKET_PATH_BYTES = 90
-"""A unix socket's path ends at 104 bytes (BSD) or 108 (Linux); supervisor adds its process id."""
+"""Longest path of a unix socket: the system takes 104 bytes (BSD) or 108 (Linux), and supervisor
+adds its process id."""
 
 
 def dir_from_env(environ: Mapping[str, str]) -> Path:
-    """The instance folder that the settings name, before what we put into it is there.
+    """Return the instance folder that the settings name; it need not exist.
 
     Raises:
         ConfigError: if a setting is not usable.
     """
-    still_to_come = {
+    made_later = {
         "REDIS_URL": "redis://",
-        "SECRET_KEY": "made below".ljust(SECRET_KEY_MIN_CHARS, "."),
+        "SECRET_KEY": "made later".ljust(SECRET_KEY_MIN_CHARS, "."),
     }
-    return Config.from_env({**environ, **still_to_come}).instance_dir
+    return Config.from_env({**environ, **made_later}).instance_dir
 
 
 def make_folders(instance_dir: Path) -> None:
@@ -50,7 +51,7 @@ def make_folders(instance_dir: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(instance_dir: Path) -> Iterator[TextIO]:
+def lock_folder(instance_dir: Path) -> Iterator[TextIO]:
     """Hold the instance folder for this start alone.
 
     Raises:
@@ -100,7 +101,7 @@ def make_secret_key(instance_dir: Path) -> None:
 
 @contextlib.contextmanager
 def short_folder(preferred: Path) -> Iterator[Path]:
-    """A private folder for sockets, whose paths must be short.
+    """Yield a private folder for sockets, whose paths must be short.
 
     Raises:
         StartError: if even the system's folder for temporary files has too long a name.
@@ -125,7 +126,7 @@ def _is_alive(process_id: str) -> bool:
 
 
 def _sync(folder: Path) -> None:
-    """Make the entries of a folder survive a power cut."""
+    """Sync a folder, so that its entries survive a power cut."""
     # A folder that we may write to but not list cannot be opened, nor synced.
     with contextlib.suppress(PermissionError):
         descriptor = os.open(folder, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""Runs a command that gets SIGTERM when whoever started it dies, by SIGKILL as well.
+"""Program that runs a command which gets SIGTERM when its parent dies, by SIGKILL as well.
 
 Without it a killed start command would leave the site running with nobody to stop it, and the
 next start would find the port taken. Linux only; elsewhere the command just runs.
@@ -10,7 +10,8 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
-"""prctl(2): the signal sent to this process when the thread that made it ends; exec keeps it."""
+"""Option of prctl(2): the signal sent to this process when the thread that made it ends; exec
+keeps it."""
 
 
 def main(command: list[str]) -> None:

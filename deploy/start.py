@@ -1,4 +1,4 @@
-"""Starts the site: Redis, web and one worker, until Ctrl-C stops them."""
+"""Start of the site: Redis, web and one worker, until Ctrl-C stops them."""
 
 import contextlib
 import os
@@ -20,16 +20,16 @@ from deploy.supervision import Paths, Program, Supervisor
 
 WEB_PROCESSES = 2
 WEB_THREADS = 4
-"""Of each web process."""
+"""Number of threads of each web process."""
 START_TIMEOUT_S = 90
-"""For everything to be up; a slow disk takes long to read torch for the first time."""
+"""Time for everything to be up; a slow disk takes long to read torch for the first time."""
 WATCH_INTERVAL_S = 2
-PATIENCE_LOOKS = 5
-"""After so many looks in a row at a program that does not run, that is said."""
+FAILED_LOOKS = 5
+"""Number of looks in a row at a program that does not run after which that is reported."""
 
 
 class StopRequested(BaseException):
-    """Ctrl-C, or another signal that asks to stop."""
+    """Ctrl-C or another signal has asked the site to stop."""
 
 
 def main() -> int:
@@ -47,29 +47,29 @@ def main() -> int:
 
 
 def run(environ: Mapping[str, str]) -> NoReturn:
-    """Start everything, say where, and watch over it.
+    """Start everything, print the address, and watch over it.
 
     Raises:
         StartError: if something keeps the site from starting, or gave up later.
         ConfigError: if a setting is not usable.
-        StopRequested: when a signal asks to stop; everything is stopped by then.
+        StopRequested: if a signal asks to stop; everything has stopped by then.
     """
     address = read_address(environ)
     instance_dir = instance.dir_from_env(environ)
     with contextlib.ExitStack() as stack:
         instance.make_folders(instance_dir)
-        lock = stack.enter_context(instance.locked(instance_dir))
+        lock = stack.enter_context(instance.lock_folder(instance_dir))
         if not environ.get("SECRET_KEY"):
             instance.make_secret_key(instance_dir)
         check_free(address)
         sockets_dir = stack.enter_context(instance.short_folder(instance_dir / "run"))
-        places = Paths(
+        paths = Paths(
             project_dir=PROJECT_ROOT,
             logs_dir=instance_dir / "logs",
             run_dir=instance_dir / "run",
             socket=sockets_dir / "supervisor.sock",
         )
-        programs = [web(address, places.run_dir), worker()]
+        programs = [web(address, paths.run_dir), worker()]
         redis_url = environ.get("REDIS_URL")
         if redis_url:
             redis_server.ping(redis_url)
@@ -85,18 +85,18 @@ def run(environ: Mapping[str, str]) -> NoReturn:
         }
         redis_url_file(instance_dir).write_text(redis_url)
         device_file(instance_dir).unlink(missing_ok=True)
-        Config.from_env(environ)  # says now what web and worker would only say in their logs
-        migrate(environ, places.log("migrate"))
-        supervisor = stack.enter_context(Supervisor(places, programs, environ, lock))
-        bring_up(supervisor, places, redis_url, address)
+        Config.from_env(environ)  # reports now what web and worker would only log
+        migrate(environ, paths.log("migrate"))
+        supervisor = stack.enter_context(Supervisor(paths, programs, environ, lock))
+        bring_up(supervisor, paths, redis_url, address)
         print(f"Pic2Paint is running at {address.url} (stop with Ctrl-C)", flush=True)
-        watch(supervisor, places, device_file(instance_dir))
+        watch(supervisor, paths, device_file(instance_dir))
 
 
 def web(address: Address, run_dir: Path) -> Program:
-    """The web server."""
+    """Return the web server."""
     shared_memory = Path("/dev/shm")  # noqa: S108 - gunicorn makes unpredictable names in it
-    # Workers tell by touching a file that they live; on a disk that can block.
+    # Web workers show by touching a file that they live; on a disk that can block.
     heartbeats = shared_memory if os.access(shared_memory, os.W_OK) else run_dir
     return Program(
         name="web",
@@ -113,7 +113,7 @@ def web(address: Address, run_dir: Path) -> Program:
 
 
 def worker() -> Program:
-    """The one process that paints."""
+    """Return the one process that paints."""
     return Program(
         name="worker",
         command=[sys.executable, "-m", "flask", "--app", "webapp", "worker"],
@@ -124,7 +124,7 @@ def worker() -> Program:
 
 
 def own_redis(redis_socket: Path, data_dir: Path) -> Program:
-    """A Redis of our own.
+    """Return a Redis of our own.
 
     Raises:
         StartError: if no server is installed.
@@ -138,7 +138,7 @@ def own_redis(redis_socket: Path, data_dir: Path) -> Program:
 
 
 def migrate(environ: Mapping[str, str], log: Path) -> None:
-    """Bring the database to this version's shape; a new one is made.
+    """Upgrade the database to this version's tables; a new one is made.
 
     Raises:
         StartError: if that failed.
@@ -156,8 +156,8 @@ def migrate(environ: Mapping[str, str], log: Path) -> None:
         raise StartError(f"The database could not be brought up to date; see {log}")
 
 
-def bring_up(supervisor: Supervisor, places: Paths, redis_url: str, address: Address) -> None:
-    """Start what needs Redis once that answers, and wait until all run and pages are served.
+def bring_up(supervisor: Supervisor, paths: Paths, redis_url: str, address: Address) -> None:
+    """Start web and worker once Redis answers, and wait until all run and pages are served.
 
     Raises:
         StartError: if a program ends instead, or takes too long.
@@ -165,53 +165,54 @@ def bring_up(supervisor: Supervisor, places: Paths, redis_url: str, address: Add
     deadline = time.monotonic() + START_TIMEOUT_S
     failed = {"BACKOFF", "EXITED", "FATAL", "UNKNOWN"}
     while not _answers_ping(redis_url):
-        check_states(supervisor, places, failed)
-        _wait(deadline, f"Redis did not come up; see {places.log('redis')}")
+        check_states(supervisor, paths, failed)
+        _wait(deadline, f"Redis did not come up; see {paths.log('redis')}")
     supervisor.start("web")
     supervisor.start("worker")
     while not (
-        all(state == "RUNNING" for state in check_states(supervisor, places, failed).values())
+        all(state == "RUNNING" for state in check_states(supervisor, paths, failed).values())
         and serves(address)
     ):
-        _wait(deadline, f"The site did not come up; see the logs in {places.logs_dir}")
+        _wait(deadline, f"The site did not come up; see the logs in {paths.logs_dir}")
 
 
-def watch(supervisor: Supervisor, places: Paths, device: Path) -> NoReturn:
-    """Say which device paints once the worker has written it, and what does not stay up.
+def watch(supervisor: Supervisor, paths: Paths, device: Path) -> NoReturn:
+    """Print which device paints, once the worker has written it, and which program fails.
 
     Raises:
         StartError: if supervisor itself has ended.
     """
-    said = ""
+    printed = ""
     failed_looks: Counter[str] = Counter()
     while True:
         time.sleep(WATCH_INTERVAL_S)
         with contextlib.suppress(FileNotFoundError):
-            if (description := device.read_text()) not in {"", said}:
+            if (description := device.read_text()) not in {"", printed}:
                 print(description, file=sys.stderr, flush=True)
-                said = description
+                printed = description
         for name, state in supervisor.states().items():
             is_failing = state in {"STARTING", "BACKOFF", "FATAL"}
             failed_looks[name] = failed_looks[name] + 1 if is_failing else 0
-            if failed_looks[name] == PATIENCE_LOOKS:
+            if failed_looks[name] == FAILED_LOOKS:
                 print(
                     f"The {name} process does not stay up; the site goes on without it. "
-                    f"See {places.log(name)}",
+                    f"See {paths.log(name)}",
                     file=sys.stderr,
                     flush=True,
                 )
 
 
-def check_states(supervisor: Supervisor, places: Paths, failed: set[str]) -> dict[str, str]:
-    """The state of each program.
+def check_states(supervisor: Supervisor, paths: Paths, failed: set[str]) -> dict[str, str]:
+    """Return the state of each program.
 
     Raises:
-        StartError: naming the program that is in one of the ``failed`` states, and its log.
+        StartError: if a program is in one of the ``failed`` states; the message names it and its
+            log.
     """
     states = supervisor.states()
     for name, state in states.items():
         if state in failed:
-            raise StartError(f"The {name} process does not stay up; see {places.log(name)}")
+            raise StartError(f"The {name} process does not stay up; see {paths.log(name)}")
     return states
 
 

@@ -1,4 +1,4 @@
-"""The processes of the site under supervisor: its configuration, and talking to it."""
+"""Processes of the site under supervisor: its configuration, start, stop and states."""
 
 import http.client
 import os
@@ -20,61 +20,61 @@ from deploy import parent_death
 from deploy.errors import StartError
 
 STOP_TIMEOUT_S = 45
-"""Longer than all programs' own limits together; after it supervisor is killed."""
+"""Time after which supervisor is killed; longer than all programs' own limits together."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """One process that supervisor keeps running."""
+    """Process that supervisor keeps running."""
 
     name: str
     command: Sequence[str]
     priority: int
-    """Higher ones are stopped first."""
+    """Rank in the order of starting; higher ones are stopped first."""
     is_autostarted: bool = False
     up_after_s: int = 1
-    """Ending sooner counts as a failed start."""
+    """Age in seconds before which an end counts as a failed start."""
     stop_timeout_s: int = 10
-    """From SIGTERM to SIGKILL."""
+    """Time from SIGTERM to SIGKILL."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Paths:
-    """Where supervisor and its programs keep what they write."""
+    """Folders and files of supervisor and its programs."""
 
     project_dir: Path
     logs_dir: Path
     run_dir: Path
     socket: Path
-    """Where supervisor listens, for us and for `supervisorctl`."""
+    """Socket on which supervisor listens, for us and for `supervisorctl`."""
 
     @property
     def configuration(self) -> Path:
-        """The file that supervisor reads."""
+        """File that supervisor reads."""
         return self.run_dir / "supervisord.conf"
 
     def log(self, program: str) -> Path:
-        """The log of one program."""
+        """Return the log of one program."""
         return self.logs_dir / f"{program}.log"
 
 
-def configuration(places: Paths, programs: Sequence[Program]) -> str:
-    """The text of supervisor's configuration file: no network port, only a private socket."""
+def configuration(paths: Paths, programs: Sequence[Program]) -> str:
+    """Return the text of supervisor's configuration: no network port, only a private socket."""
     sections: dict[str, dict[str, object]] = {
         "supervisord": {
             "nodaemon": "true",
             "silent": "true",
-            "logfile": places.log("supervisord"),
+            "logfile": paths.log("supervisord"),
             "logfile_maxbytes": "1MB",
             "logfile_backups": 1,
-            "pidfile": places.run_dir / "supervisord.pid",
+            "pidfile": paths.run_dir / "supervisord.pid",
             "umask": "077",
         },
-        "unix_http_server": {"file": places.socket, "chmod": "0700"},
+        "unix_http_server": {"file": paths.socket, "chmod": "0700"},
         "rpcinterface:supervisor": {
             "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
         },
-        "supervisorctl": {"serverurl": f"unix://{places.socket}"},
+        "supervisorctl": {"serverurl": f"unix://{paths.socket}"},
     }
     if os.geteuid() == 0:
         # Without it supervisor warns that it keeps the rights it was started with.
@@ -83,20 +83,20 @@ def configuration(places: Paths, programs: Sequence[Program]) -> str:
         command = [sys.executable, parent_death.__file__, *program.command]
         sections[f"program:{program.name}"] = {
             "command": shlex.join(command),
-            "directory": places.project_dir,
+            "directory": paths.project_dir,
             "priority": program.priority,
             "autostart": str(program.is_autostarted).lower(),
             "autorestart": "true",
-            # Waits a second longer after each failed start, and never gives up: whatever is wrong
-            # may be mended meanwhile, and the rest of the site goes on.
+            # Supervisor waits a second longer after each failed start, and never gives up: the
+            # trouble may be mended meanwhile, and the rest of the site goes on.
             "startretries": 1_000_000,
             "startsecs": program.up_after_s,
             "stopwaitsecs": program.stop_timeout_s,
             "killasgroup": "true",
             "redirect_stderr": "true",
-            # Only the name, in the folder that supervisor starts in: its path would be expanded
+            # The name alone, in the folder that supervisor starts in: a path would be expanded
             # twice, and a "%" in it has no spelling that survives both.
-            "stdout_logfile": places.log(program.name).name,
+            "stdout_logfile": paths.log(program.name).name,
             "stdout_logfile_maxbytes": "5MB",
             "stdout_logfile_backups": 3,
         }
@@ -112,31 +112,31 @@ def configuration(places: Paths, programs: Sequence[Program]) -> str:
 
 
 class Supervisor:
-    """A running supervisord, for as long as the `with` block; every program stops with it."""
+    """Supervisord that runs for as long as the `with` block; every program stops with it."""
 
     def __init__(
         self,
-        places: Paths,
+        paths: Paths,
         programs: Sequence[Program],
         environ: Mapping[str, str],
         lock: TextIO,
     ) -> None:
-        self._places = places
+        self._paths = paths
         self._programs = programs
         self._environ = environ
         self._lock = lock
 
     def __enter__(self) -> Self:
-        """Start supervisord and wait until it can be asked."""
-        self._places.configuration.write_text(configuration(self._places, self._programs))
-        with (self._places.logs_dir / "supervisord.err").open("w") as errors:
+        """Start supervisord and wait until it answers."""
+        self._paths.configuration.write_text(configuration(self._paths, self._programs))
+        with (self._paths.logs_dir / "supervisord.err").open("w") as errors:
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, parent_death.__file__),
                     *(sys.executable, "-m", "supervisor.supervisord"),
-                    *("-c", str(self._places.configuration)),
+                    *("-c", str(self._paths.configuration)),
                 ],
-                cwd=self._places.logs_dir,
+                cwd=self._paths.logs_dir,
                 env=self._environ,
                 # Keeps the instance locked until supervisor is gone too, should we be killed.
                 # As standard input, for supervisor closes every descriptor from 5 on.
@@ -167,13 +167,13 @@ class Supervisor:
         self._call("startProcess", name, False)
 
     def states(self) -> dict[str, str]:
-        """The state of each program in supervisor's words: RUNNING, BACKOFF, FATAL, ...
+        """Return the state of each program in supervisor's words: RUNNING, BACKOFF, FATAL, ...
 
         Raises:
             StartError: if supervisor itself has ended.
         """
         if self._process.poll() is not None:
-            raise StartError(f"supervisor ended by itself; see {self._places.log('supervisord')}")
+            raise StartError(f"supervisor ended by itself; see {self._paths.log('supervisord')}")
         return {info["name"]: info["statename"] for info in self._call("getAllProcessInfo")}
 
     def _wait_until_up(self) -> None:
@@ -188,12 +188,12 @@ class Supervisor:
             else:
                 return
         raise StartError(
-            f"supervisor could not start; see {self._places.logs_dir / 'supervisord.err'}"
+            f"supervisor could not start; see {self._paths.logs_dir / 'supervisord.err'}"
         )
 
     def _call(self, method: str, *arguments: object) -> Any:
-        """Ask supervisor; a fresh connection each time, as it may restart in between."""
-        transport = SupervisorTransport(serverurl=f"unix://{self._places.socket}")
+        """Call a method of supervisor by a fresh connection, as it may restart in between."""
+        transport = SupervisorTransport(serverurl=f"unix://{self._paths.socket}")
         with xmlrpc.client.ServerProxy("http://localhost", transport=transport) as server:
             return getattr(server.supervisor, method)(*arguments)
 

@@ -1,4 +1,4 @@
-"""How Alembic reaches the application's database; `flask db ...` runs this file."""
+"""Alembic's connection to the application's database; `flask db ...` runs this file."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,11 +42,11 @@ def foreign_keys_off(connection: Connection) -> Iterator[None]:
     driver.execute("PRAGMA foreign_keys = OFF")
     try:
         yield
-        broken = driver.execute("PRAGMA foreign_key_check").fetchall()
+        dangling = driver.execute("PRAGMA foreign_key_check").fetchall()
     finally:
         driver.execute("PRAGMA foreign_keys = ON")
-    if broken:
-        raise SystemExit(f"After the migration some rows refer to nothing: {broken[:5]}")
+    if dangling:
+        raise SystemExit(f"After the migration some rows refer to nothing: {dangling[:5]}")
 
 
 if context.is_offline_mode():

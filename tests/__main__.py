@@ -1,8 +1,8 @@
-"""Run every check and say how each went: `python -m tests`, which `make test` calls.
+"""Runner of all checks: `python -m tests`, which `make test` calls.
 
 Names of checks as arguments run only those; `lint` stands for all but the tests. Unit and
-integration tests note which lines and branches they run, and `coverage` sums that up; what runs in
-worker and web processes of their own, and in the browser tests' site, is not counted.
+integration tests record which lines and branches they run, and `coverage` sums that up; worker and
+web processes, and the site of the browser tests, are not counted.
 """
 
 import subprocess
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def run(command: Sequence[str]) -> tuple[int, str]:
-    """Run a tool of this environment, showing what it says; its status and its last line."""
+    """Run a tool, showing its output, and return its exit status and last line."""
     tool = Path(sys.executable).with_name(command[0])
     last_line = ""
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Where Chromium is on this machine; it is fetched if there is none."""
+"""Chromium for the end-to-end tests: found on this machine, or installed."""
 
 import os
 import shutil
@@ -11,22 +11,22 @@ APT_TIMEOUT_S = 300
 
 
 class BrowserMissing(Exception):
-    """There is no Chromium and none could be had; the message says what to install."""
+    """Chromium is missing and could not be installed; the message says what to do."""
 
 
 def chromium(playwright_own: Path) -> Path:
-    """The Chromium to test with; installed first if necessary.
+    """Return the path of a Chromium, which is installed if there is none.
 
     Args:
-        playwright_own: where Playwright keeps its own (`browser_type.executable_path`).
+        playwright_own: path of Playwright's Chromium (`browser_type.executable_path`).
 
     Raises:
-        BrowserMissing: if there is none and installing failed.
+        BrowserMissing: if there is none and the installation failed.
     """
     for install in (_nothing, _install_by_playwright, _install_by_apt):
         install()
-        if found := find(playwright_own):
-            return found
+        if path := find(playwright_own):
+            return path
     raise BrowserMissing(
         "The end-to-end tests need Chromium: install it (Debian: apt install chromium; "
         "elsewhere: .venv/bin/playwright install chromium) or name it in PIC2PAINT_CHROMIUM."
@@ -34,7 +34,7 @@ def chromium(playwright_own: Path) -> Path:
 
 
 def find(playwright_own: Path) -> Path | None:
-    """A Chromium that is already there: the one that is named, on the PATH, or Playwright's.
+    """Return an installed Chromium: of PIC2PAINT_CHROMIUM, on the PATH, or Playwright's; or None.
 
     Raises:
         BrowserMissing: if PIC2PAINT_CHROMIUM names no program.
@@ -60,7 +60,7 @@ def _install_by_playwright() -> None:
 def _install_by_apt() -> None:
     if os.geteuid() == 0 and shutil.which("apt-get"):
         _try(["apt-get", "-q", "update"], APT_TIMEOUT_S)
-        # Without any font it would show empty boxes.
+        # Without a font, text is rendered as empty boxes.
         packages = ["chromium", "fonts-liberation"]
         _try(["apt-get", "-qy", "install", "--no-install-recommends", *packages], APT_TIMEOUT_S)
 
@@ -71,4 +71,4 @@ def _try(command: list[str], timeout_s: float) -> None:
     try:
         subprocess.run(command, env=environ, timeout=timeout_s)
     except subprocess.TimeoutExpired:
-        print(f"Given up after {timeout_s} s.", file=sys.stderr, flush=True)
+        print(f"Stopped after {timeout_s} s.", file=sys.stderr, flush=True)

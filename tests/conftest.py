@@ -1,4 +1,4 @@
-"""What tests of every kind may ask for."""
+"""Fixtures for tests of every kind."""
 
 import os
 from collections.abc import Iterator
@@ -15,20 +15,20 @@ from tests.servers import RedisServer, make_config
 
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
-    """Settings of a fresh installation without a queue."""
+    """Return settings of a fresh installation without a queue."""
     return make_config(tmp_path / "instance")
 
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
-    """One Redis for the whole run."""
+    """Yield one Redis for the whole run."""
     with RedisServer() as server:
         yield server
 
 
 @pytest.fixture
 def redis_url(redis_server: RedisServer) -> Iterator[str]:
-    """An empty Redis; emptied again afterwards."""
+    """Yield the address of an empty Redis, which is emptied again afterwards."""
     redis_server.flush()
     yield redis_server.url
     redis_server.flush()

@@ -1,10 +1,9 @@
-"""`python -m tests.processors` runs the engine's tests as other processors would; see `--help`.
+"""Runner of the engine's tests as on other processors: `python -m tests.processors --help`.
 
 oneDNN and torch choose their code by the processor's instruction sets, add up in another order in
-each, and can be told to do without the newer ones. A test of what is computed has to hold with all
-of them, and for other numbers than its own: each run draws from seeds of its own
-(`tests/seeds.py`). `make test-processors` calls this; it is for whoever changes the engine, and no
-part of `make test`.
+each, and can be asked to do without the newer ones. A numeric test has to pass with all of them,
+and with other numbers than its own: each run draws from seeds of its own (`tests/seeds.py`).
+`make test-processors` calls this; it is for whoever changes the engine, and no part of `make test`.
 
 A run of all tests takes about three minutes of processor time, most of it in test_strength (four
 paintings), test_objective (margins of tiles, at 528 x 544 px) and whatever paints with vgg19. Tests
@@ -29,7 +28,7 @@ _COUNT = re.compile(r"(\d+) (passed|failed|error)")
 
 @dataclass(frozen=True)
 class Processor:
-    """What tells oneDNN and torch to use no other instructions, and the flags that these need."""
+    """Settings that restrict oneDNN and torch to older instructions, and the flags they need."""
 
     onednn: str
     torch: str

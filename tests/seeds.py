@@ -1,6 +1,6 @@
-"""Seeds of what the tests draw at random: the same in every run, and others on request.
+"""Seeds of the tests' random numbers: the same in every run, and others on request.
 
-`PIC2PAINT_TEST_SEED=N` shifts them all: a test should hold for any numbers.
+`PIC2PAINT_TEST_SEED=N` shifts them all: a test should pass with any numbers.
 """
 
 import os
@@ -11,7 +11,7 @@ _SHIFT = 1_000_003 * int(os.environ.get("PIC2PAINT_TEST_SEED", "0"))
 
 
 def shifted(seed: int) -> int:
-    """Return the seed to use where a test names this one."""
+    """Return the seed to use in place of ``seed``, which a test names."""
     return seed + _SHIFT
 
 

@@ -41,7 +41,7 @@ def wait_until(predicate: Callable[[], T], timeout_s: float, message: str) -> T:
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listened on a moment ago."""
+    """Return a port of this machine that nobody listened on a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -50,7 +50,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[int]:
-    """An HTTP server whose GET requests a test answers itself; its port, until the block ends."""
+    """Run an HTTP server whose GET requests the test answers, and yield its port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -73,7 +73,7 @@ def answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[int]
 
 
 def make_config(instance_dir: Path, redis_url: str = NO_REDIS_URL, **changes: Any) -> Config:
-    """Settings for a test, with everything below ``instance_dir``."""
+    """Return settings for a test, with everything below ``instance_dir``."""
     instance_dir.mkdir(parents=True, exist_ok=True)
     settings: dict[str, Any] = {
         "secret_key": "only for tests, and long enough for them",
@@ -85,7 +85,7 @@ def make_config(instance_dir: Path, redis_url: str = NO_REDIS_URL, **changes: An
 
 
 class RedisServer:
-    """A private Redis, run as the start command runs it; it can be stopped and started again."""
+    """Private Redis, run as the start command runs it; it can be stopped and started again."""
 
     def __enter__(self) -> Self:
         # Not in pytest's folders: a socket's path must be short.
@@ -105,7 +105,7 @@ class RedisServer:
         self._folder.cleanup()
 
     def start(self) -> None:
-        """Start it and wait until it answers; what it held before is back."""
+        """Start Redis on the data that it had, and wait until it answers."""
         folder = Path(self._folder.name)
         command = redis_server.arguments(redis_server.find_server(), self._socket, folder)
         with (folder / "redis.log").open("a") as log:
@@ -113,7 +113,7 @@ class RedisServer:
         wait_until(self._answers, 10, "Redis answers")
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """End it; with SIGKILL as by a crash."""
+        """End Redis; with SIGKILL as by a crash."""
         self._process.send_signal(number)
         self._process.wait(10)
 
@@ -132,7 +132,7 @@ class RedisServer:
 
 @dataclass(frozen=True)
 class Site:
-    """The whole site, running as `make run` runs it."""
+    """Whole site, running as `make run` runs it."""
 
     url: str
     environ: dict[str, str]
@@ -140,15 +140,15 @@ class Site:
 
     @property
     def config(self) -> Config:
-        """The settings it runs with, to set up state through an application of one's own."""
+        """Settings of the site, to set up state through an application of the test's own."""
         return Config.from_env(self.environ)
 
     def pid(self, program: str) -> int:
-        """The process id of "web", "worker" or "redis"."""
+        """Return the process id of "web", "worker" or "redis"."""
         return int(self.control("pid", program))
 
     def control(self, action: str, program: str) -> str:
-        """Have supervisor "stop" or "start" a program; what it says."""
+        """Have supervisor "stop" or "start" a program, and return its answer."""
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "supervisor.supervisorctl"),
@@ -161,11 +161,11 @@ class Site:
         return done.stdout
 
     def log(self, program: str) -> str:
-        """What "web", "worker", "redis" or "migrate" has logged."""
+        """Return the log of "web", "worker", "redis" or "migrate"."""
         return (self.config.instance_dir / "logs" / f"{program}.log").read_text()
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
-        """Ask it to stop, and wait; the exit status."""
+        """Ask the site to stop, wait, and return the exit status."""
         self.process.send_signal(number)
         return self.process.wait(60)
 
@@ -175,7 +175,7 @@ def start_site(instance_dir: Path, redis_url: str | None = None, **settings: str
     """Run the site until the block ends.
 
     Args:
-        instance_dir: where its data is; made if it is not there.
+        instance_dir: folder of its data; made if it is missing.
         redis_url: a Redis to use instead of the site's own.
         settings: more environment variables.
     """
@@ -188,8 +188,8 @@ def start_site(instance_dir: Path, redis_url: str | None = None, **settings: str
     if redis_url is not None:
         environ["REDIS_URL"] = redis_url
     instance_dir.parent.mkdir(parents=True, exist_ok=True)
-    said = instance_dir.parent / f"{instance_dir.name}.start"
-    with said.open("wb") as output:
+    start_log = instance_dir.parent / f"{instance_dir.name}.start"
+    with start_log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "deploy"],
             cwd=PROJECT_ROOT,
@@ -197,16 +197,16 @@ def start_site(instance_dir: Path, redis_url: str | None = None, **settings: str
             stdout=output,
             stderr=output,
         )
-    # Where the site's own Redis is, if its path is short enough; ours are.
+    # The site's own Redis is here if the path is short enough; the tests' paths are.
     own_redis = redis_server.socket_url(instance_dir / "run" / "redis.sock")
     try:
         wait_until(
-            lambda: "running at" in said.read_text() or process.poll() is not None,
+            lambda: "running at" in start_log.read_text() or process.poll() is not None,
             120,
             "the site is up",
         )
         if process.poll() is not None:
-            raise AssertionError(f"The site did not start: {said.read_text()}")
+            raise AssertionError(f"The site did not start: {start_log.read_text()}")
         yield Site(f"http://127.0.0.1:{port}", {"REDIS_URL": own_redis, **environ}, process)
     finally:
         if process.poll() is None:
@@ -219,7 +219,7 @@ def start_site(instance_dir: Path, redis_url: str | None = None, **settings: str
 
 
 def clean_environ() -> dict[str, str]:
-    """This process's environment without settings of the site."""
+    """Return this process's environment without settings of the site."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -229,9 +229,9 @@ def clean_environ() -> dict[str, str]:
 
 
 def processes_of(instance_dir: Path) -> dict[int, str]:
-    """Every process that was started for an instance folder, with its command line."""
+    """Return the command lines of all processes of an instance folder, by process id."""
     mark = f"PIC2PAINT_INSTANCE={instance_dir}".encode()
-    found = {}
+    commands = {}
     for folder in Path("/proc").glob("[0-9]*"):
         # Processes come and go, and others' cannot be read.
         with contextlib.suppress(OSError):
@@ -241,5 +241,5 @@ def processes_of(instance_dir: Path) -> dict[int, str]:
                 or instance_dir in (folder / "cwd").readlink().parents
             ):
                 command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                found[int(folder.name)] = command
-    return found
+                commands[int(folder.name)] = command
+    return commands

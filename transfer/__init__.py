@@ -1,7 +1,7 @@
 """Neural style transfer by optimization.
 
-Importing this package does not import torch: what may be asked for, and what can go wrong, can
-be read by processes that never paint. `transfer.engine.paint` is where painting begins.
+Importing this package does not import torch, so that processes which never paint can use its
+settings and errors. `transfer.engine.Painter.paint` paints.
 """
 
 from transfer.errors import (

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from PIL import Image
 
 from transfer.backbones import registry
+from transfer.command_line import add_settings, parse_bytes, parse_settings
 from transfer.errors import TransferError
-from transfer.options import add_settings, parse_bytes, parse_settings
 from transfer.settings import Backbone, Precision, Rendition
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _FORMATS: dict[str, dict[str, Any]] = {
 }
 
 _EVERYWHERE = Path("everywhere")
-"""Stands for no mask among others."""
+"""Word for a style without a mask among styles with masks."""
 
 _BACKBONES = "backbones"
 
@@ -41,14 +41,14 @@ class OutputUnwritable(TransferError):
 
 
 class _Parser(argparse.ArgumentParser):
-    """One sentence for a mistake, without the usage before it."""
+    """Parser that answers a mistake with one sentence, without the usage."""
 
     def error(self, message: str) -> NoReturn:
         raise TransferError(f"{message[:1].upper()}{message[1:]}; --help shows what is possible.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do as the arguments say; 0 when it is done, 2 when something is wrong, 130 on Ctrl-C."""
+    """Run the command line; return 0 if it is done, 2 on a mistake, 130 on Ctrl-C."""
     words = sys.argv[1:] if arguments is None else arguments
     try:
         if words and words[0] == _BACKBONES:
@@ -71,9 +71,9 @@ def _run(options: argparse.Namespace) -> None:
     _check_outputs(outputs.values())
     if options.animation is not None:
         _check_animation(options.animation)
-    # How long threads spin for each other before they sleep (docs/engine.md); read as torch loads.
+    # Spins of threads that wait for each other (docs/engine.md); libgomp reads it as torch loads.
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
-    # Only now that the arguments are known to be good: importing torch takes seconds.
+    # Imported only after the options are checked: torch takes seconds.
     from transfer.engine import BasePainting, Painter
     from transfer.imaging.images import read_image, read_mask
     from transfer.memory.malloc import configure_malloc
@@ -129,10 +129,10 @@ def _parser() -> argparse.ArgumentParser:
         "--from",
         type=Path,
         metavar="PAINTING",
-        dest="proof",
-        help="go on from an earlier painting of the photo, larger or for longer",
+        dest="base",
+        help="continue an earlier painting of the photo, larger or for longer",
     )
-    add("--animation", type=Path, metavar="FILE.webp", help="the way there, as an animated WebP")
+    add("--animation", type=Path, metavar="FILE.webp", help="an animated WebP of the evaluations")
     add_settings(parser)
     add("--device", default="auto", help="auto, cpu or cuda (%(default)s)")
     add("--threads", type=int, default=0, help="CPU threads, 0 for torch's choice (%(default)s)")
@@ -141,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Precision,
         choices=list(Precision),
         default=Precision.AUTO,
-        help="of gradients and of what tiles keep: half where the processor is fast at it"
+        help="precision of gradients and of what tiles keep: half where the processor is fast at it"
         " (%(default)s)",
     )
     add("--max-memory", metavar="2GB", help="memory to keep within, by tiles if need be (by size)")
@@ -176,7 +176,7 @@ def _run_backbones(options: argparse.Namespace) -> None:
 
 
 def _table(entries: Sequence[registry.BackboneInfo]) -> str:
-    """One line per backbone, then what is missing, then what the score means."""
+    """Return one line per backbone, remedies for missing ones, and the meaning of the score."""
     rows = [("name", "size", "present", "score", "license")]
     for entry in entries:
         size = "unknown" if entry.size_bytes is None else f"{entry.size_bytes / 1e6:.1f} MB"
@@ -200,7 +200,7 @@ def _download(weights_dir: Path | None) -> None:
 
 
 def output_paths(output: Path, renditions: Sequence[Rendition]) -> dict[Rendition, Path]:
-    """Where each rendition goes: the first as asked, the others with their name added."""
+    """Return the path of each rendition: the first as given, the others with their names added."""
     paths = {renditions[0]: output}
     for rendition in renditions[1:]:
         paths[rendition] = output.with_name(f"{output.stem}-{rendition}{output.suffix}")
@@ -208,7 +208,7 @@ def output_paths(output: Path, renditions: Sequence[Rendition]) -> dict[Renditio
 
 
 def _check_outputs(paths: Iterable[Path]) -> None:
-    """Find out before painting, not after it."""
+    """Refuse unwritable outputs, before anything is painted."""
     for path in paths:
         if path.suffix.lower() not in _FORMATS:
             wanted = ", ".join(_FORMATS)
@@ -235,7 +235,7 @@ def _save(image: Image.Image, path: Path) -> None:
 
 
 def _write(data: bytes, path: Path) -> None:
-    """Under a temporary name first, so that nobody ever sees half a picture."""
+    """Write a file under a temporary name first, so that nobody sees half a picture."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         temporary.write_bytes(data)
@@ -251,14 +251,14 @@ class _ProgressLine:
 
     def __init__(self) -> None:
         self._is_terminal = sys.stderr.isatty()
-        self._shown = -1
+        self._last_step = -1
 
     def show(self, progress: "Progress") -> None:
-        """How far a painting is."""
+        """Print the progress if it has come a step further."""
         step = int(progress.fraction * (100 if self._is_terminal else 10))
-        if step == self._shown:
+        if step == self._last_step:
             return
-        self._shown = step
+        self._last_step = step
         text = (
             f"{progress.fraction:4.0%}  {progress.rendition} at {progress.long_edge_px} px, "
             f"evaluation {progress.evaluation} of {progress.evaluations}"
@@ -269,7 +269,7 @@ class _ProgressLine:
             print(text, file=sys.stderr, flush=True)
 
     def end(self) -> None:
-        if self._is_terminal and self._shown >= 0:
+        if self._is_terminal and self._last_step >= 0:
             print(file=sys.stderr)
 
 

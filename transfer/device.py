@@ -1,4 +1,4 @@
-"""The device that paints, in a sentence; and why it is not the GPU where there is one."""
+"""The device that paints in a sentence, and the reason why it is not a GPU."""
 
 import os
 import re
@@ -9,11 +9,11 @@ import torch
 
 _NVIDIA = "0x10de"
 _DISPLAY_CLASS = "0x03"
-"""PCI's class of VGA and 3D controllers; an NVIDIA card's sound device has another."""
+"""PCI class of VGA and 3D controllers; an NVIDIA card's sound device has another."""
 
 
 def describe_device(device: torch.device) -> str:
-    """Return a sentence about a device of torch."""
+    """Return a sentence that names the device that paints."""
     if device.type == "cuda":
         return f"Painting on the GPU: {torch.cuda.get_device_name(device)}."
     if torch.cuda.is_available():
@@ -29,12 +29,12 @@ def find_obstacle(
     root: Path = Path("/"),
     environ: Mapping[str, str] = os.environ,
 ) -> str:
-    """Return why there is no painting on an NVIDIA GPU, without asking torch.
+    """Return the reason why no NVIDIA GPU paints, without asking torch.
 
     Args:
-        torch_cuda: the CUDA version that torch was built for, such as ``"13.0"``; None: for none.
-        cuda_error: what CUDA said when torch tried to use it.
-        root: where the system's files are.
+        torch_cuda: CUDA version that torch was built for, such as ``"13.0"``; None for a CPU build.
+        cuda_error: message of CUDA when torch tried to use it.
+        root: root folder of the system.
         environ: environment variables.
     """
     driver = _driver_version(root)
@@ -63,7 +63,7 @@ def find_obstacle(
 
 
 def _cuda_error() -> str:
-    """The first sentence of what torch says when it is to use CUDA; empty if that works."""
+    """Return the first sentence of torch's error about CUDA; empty if CUDA works."""
     try:
         torch.zeros(1, device="cuda")
     # A build without CUDA raises AssertionError, one that finds no GPU RuntimeError.
@@ -73,17 +73,17 @@ def _cuda_error() -> str:
 
 
 def _driver_version(root: Path) -> str | None:
-    """The version of the loaded NVIDIA kernel driver."""
+    """Return the version of the loaded NVIDIA kernel driver."""
     try:
         text = (root / "proc" / "driver" / "nvidia" / "version").read_text()
     except OSError:
         return None
-    found = re.search(r"\b\d+\.\d+(\.\d+)?\b", text)
-    return found[0] if found else "of unknown version"
+    version = re.search(r"\b\d+\.\d+(\.\d+)?\b", text)
+    return version[0] if version else "of unknown version"
 
 
 def _has_card(root: Path) -> bool:
-    """Whether an NVIDIA graphics card sits on the PCI bus, driver or not."""
+    """Return whether an NVIDIA graphics card is on the PCI bus, with or without a driver."""
     for vendor in (root / "sys" / "bus" / "pci" / "devices").glob("*/vendor"):
         try:
             kind = vendor.with_name("class").read_text()

@@ -1,11 +1,11 @@
-"""What can go wrong in `transfer`: every error it raises is a child of `TransferError`.
+"""Errors of `transfer`, all of them children of `TransferError`.
 
-Each message is one sentence for people: what was wanted, what came, what to do.
+A message says to a person what was wanted, what came, and what to do.
 """
 
 
 class TransferError(Exception):
-    """Base of everything that `transfer` raises on purpose."""
+    """Base of all errors that `transfer` raises on purpose."""
 
 
 class InvalidSetting(TransferError):
@@ -19,7 +19,7 @@ class InvalidSetting(TransferError):
 
 
 class ImageUnreadable(TransferError):
-    """A file is no image, or a damaged one."""
+    """A file is not an image, or is damaged."""
 
 
 class ImageTooSmall(TransferError):
@@ -77,11 +77,11 @@ class MaskCount(TransferError):
 
 
 class MaskUnusable(TransferError):
-    """A mask does not say where a style goes."""
+    """A mask has another shape than the photo, or is black everywhere."""
 
     def __init__(self, number: int, reason: str) -> None:
         self.number = number
-        """From 1, in the order of the styles."""
+        """Number of the mask from 1, in the order of the styles."""
         super().__init__(f"Mask {number} cannot be used: {reason}")
 
 
@@ -94,7 +94,7 @@ class WeightsUnavailable(TransferError):
 
 
 class CheckpointUnusable(TransferError):
-    """A checkpoint cannot be gone on from."""
+    """A checkpoint cannot be resumed."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"The checkpoint cannot be used: {reason}. Paint from the beginning.")
@@ -105,7 +105,7 @@ class BasePaintingUnusable(TransferError):
 
     def __init__(self, wanted: tuple[int, int], got: tuple[int, int]) -> None:
         self.wanted = wanted
-        """Height and width."""
+        """Height and width that the painting should have, px."""
         self.got = got
         super().__init__(
             f"The earlier painting must have the shape of the photo, {wanted[1]} x {wanted[0]} px "
@@ -124,4 +124,4 @@ class MemoryExceeded(TransferError):
 
 
 class Cancelled(TransferError):
-    """Raised by a progress callback to stop a painting; `paint` lets it through."""
+    """A progress callback stopped the painting; `Painter.paint` lets this error through."""

@@ -1,4 +1,4 @@
-"""What may be asked of a painting. Free of torch, so that web processes can read it."""
+"""Settings of a painting, with their ranges. Free of torch, so that web processes can read it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -12,9 +12,9 @@ LONG_EDGE_MIN_PX = 64
 LONG_EDGE_MAX_PX = 8192
 ANIMATION_FRAMES_MAX = 60
 ANIMATION_EDGE_MAX_PX = 512
-"""Long edge of a frame."""
+"""Largest long edge of an animation's frame, px."""
 WEIGHT_MAX = 1e6
-"""Largest of any weight: what lies beyond drowns everything else in single precision."""
+"""Largest weight: a larger one drowns everything else in single precision."""
 
 LAYERS = (
     *("relu1_1", "relu1_2"),
@@ -23,7 +23,7 @@ LAYERS = (
     *("relu4_1", "relu4_2", "relu4_3", "relu4_4"),
     "relu5_1",
 )
-"""The feature layers of every backbone, from shallow to deep."""
+"""Feature layers of every backbone, from shallow to deep."""
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 CONTENT_LAYER = "relu4_2"
 
@@ -40,7 +40,7 @@ class Rendition(StrEnum):
 
 
 class Effort(StrEnum):
-    """How much work goes into a painting."""
+    """Amount of work that goes into a painting."""
 
     DRAFT = "draft"
     STANDARD = "standard"
@@ -51,8 +51,8 @@ class Backbone(StrEnum):
     """The network whose feature statistics define style."""
 
     AUTO = "auto"
-    """What the effort asks for: in standard compact paints, and vgg19 finishes sizes that are not
-    too large for it; in draft compact alone, in fine vgg19."""
+    """Choice by effort: compact for draft; compact for standard, with vgg19 to finish sizes that
+    are not too large for it; vgg19 for fine."""
     COMPACT = "compact"
     VGG19 = "vgg19"
     VGG19_TORCHVISION = "vgg19-torchvision"
@@ -66,82 +66,84 @@ class Start(StrEnum):
     CONTENT = "content"
     """The photo as it is."""
     NOISE = "noise"
-    """Random colors, of which the seed decides; the photo's shapes are found on the way."""
+    """Random colors, drawn from the seed; the optimization brings the photo's shapes."""
 
 
 class ColorMap(StrEnum):
-    """Which of the linear maps gives the style the photo's palette, in `Rendition.HISTOGRAM`."""
+    """Linear map that gives the style the photo's palette in `Rendition.HISTOGRAM`."""
 
     SYMMETRIC = "symmetric"
     """Monge-Kantorovich: moves colors least."""
     CHOLESKY = "cholesky"
-    """By Cholesky factors: red from red alone, green from red and green, blue from all."""
+    """Cholesky factors: red from red alone, green from red and green, blue from all."""
     PCA = "pca"
-    """By principal axes: one palette is whitened, then given the axes of the other."""
+    """Principal axes: one palette is whitened, then given the axes of the other."""
 
 
 class Precision(StrEnum):
-    """Of the numbers with which a gradient is carried back through a backbone, and of what tiles
-    keep for that.
-    """
+    """Precision of gradients in a backbone, and of the activations that tiles keep for them."""
 
     AUTO = "auto"
-    """`HALF` where the processor has units for products of such matrices, else `SINGLE`."""
+    """`HALF` if the processor multiplies matrices of bfloat16 in hardware, else `SINGLE`."""
     HALF = "half"
-    """bfloat16: the range of single precision, and a third of its digits."""
+    """bfloat16: the range of single precision with a third of its digits."""
     SINGLE = "single"
 
 
 class Pooling(StrEnum):
-    """How a backbone goes from one stage to the next."""
+    """Pooling between the stages of a backbone."""
 
     MAX = "max"
-    """As VGG-19 was trained."""
+    """Pooling that VGG-19 was trained with."""
     AVERAGE = "average"
-    """As Gatys, Ecker & Bethge (CVPR 2016, section 2) recommend for synthesis."""
+    """Pooling that Gatys, Ecker & Bethge (CVPR 2016, section 2) recommend for synthesis."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Annotation of a field: what it may hold, and the command line's option for it."""
+    """Annotation of a field: its range, and its option on the command line."""
 
     name: str
-    """In errors, and with hyphens as an option."""
+    """Name in errors, and, with hyphens, of the option."""
     help: str
-    wanted: Callable[[Any], str | None]
-    """Says what is wanted in place of a value; None if the value is allowed."""
+    requirement: Callable[[Any], str | None]
+    """Function that says what a value must be, or returns None if the value is allowed."""
     type: Callable[[str], Any] = str
-    """Of the option, as argparse knows it."""
+    """Type of the option, for argparse."""
     choices: Sequence[str] | None = None
     metavar: str | None = None
-    read: Callable[[Any], Any] = lambda written: written
-    """Makes the field's value of what the option or a column of a table says."""
-    readable: str = ""
-    """What `read` can read."""
-    write: Callable[[Any], Any] = lambda value: value
-    """Makes what the option says of the field's value."""
+    parse: Callable[[Any], Any] = lambda value: value
+    """Function from an option, or from a column of a table, to the field's value."""
+    syntax: str = ""
+    """Description of what `parse` can read."""
+    format: Callable[[Any], Any] = lambda value: value
+    """Function from the field's value to the option; the inverse of `parse`."""
 
 
 @cache
 def settings_in(kind: Any) -> Mapping[str, Setting]:
     """Return the annotations of the fields of `Settings` or `AdvancedSettings` that have one."""
     annotations = {each.name: getattr(each.type, "__metadata__", ()) for each in fields(kind)}
-    return {name: found[0] for name, found in annotations.items() if found}
+    return {name: metadata[0] for name, metadata in annotations.items() if metadata}
 
 
 def read(kind: Any, written: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of fields by what options or columns say of them.
+    """Return fields' values from options or columns.
+
+    Args:
+        kind: `Settings` or `AdvancedSettings`.
+        written: options or columns by field.
 
     Raises:
-        InvalidSetting: if one of them cannot be read.
+        InvalidSetting: if one of them cannot be parsed.
     """
     values, settings = {}, settings_in(kind)
-    for name, said in written.items():
+    for name, text in written.items():
         setting = settings[name]
         try:
-            values[name] = setting.read(said)
+            values[name] = setting.parse(text)
         except ValueError:
-            raise InvalidSetting(setting.name, setting.readable, said) from None
+            raise InvalidSetting(setting.name, setting.syntax, text) from None
     return values
 
 
@@ -149,25 +151,25 @@ def _check(settings: object) -> None:
     kind: Any = type(settings)
     for name, setting in settings_in(kind).items():
         value, default = getattr(settings, name), getattr(kind, name)
-        wanted = None if value is default is None else setting.wanted(value)
-        if wanted is not None:
-            raise InvalidSetting(setting.name, wanted, value)
+        requirement = None if value is default is None else setting.requirement(value)
+        if requirement is not None:
+            raise InvalidSetting(setting.name, requirement, value)
 
 
-def _whole(name: str, help: str, low: int, high: int, unit: str = "") -> Setting:
-    def wanted(value: object) -> str | None:
+def _integer(name: str, help: str, low: int, high: int, unit: str = "") -> Setting:
+    def requirement(value: object) -> str | None:
         if type(value) is not int:
             return "a whole number"
         return None if low <= value <= high else f"from {low} to {high}{unit}"
 
-    return Setting(name, help, wanted, int)
+    return Setting(name, help, requirement, int)
 
 
 def _number(name: str, help: str, low: float, high: float) -> Setting:
-    def wanted(value: object) -> str | None:
+    def requirement(value: object) -> str | None:
         return None if _is_number(value, low, high) else f"from {low:g} to {high:g}"
 
-    return Setting(name, help, wanted, float)
+    return Setting(name, help, requirement, float)
 
 
 def _weight(name: str, help: str) -> Setting:
@@ -175,51 +177,51 @@ def _weight(name: str, help: str) -> Setting:
 
 
 def _choice(name: str, kind: type[StrEnum], help: str = "") -> Setting:
-    names = [one.value for one in kind]
-    known = f"one of {', '.join(names)}"
+    names = [member.value for member in kind]
+    syntax = f"one of {', '.join(names)}"
 
-    def wanted(value: object) -> str | None:
-        return None if isinstance(value, kind) else known
+    def requirement(value: object) -> str | None:
+        return None if isinstance(value, kind) else syntax
 
     help += "(%(default)s)"
-    return Setting(name, help, wanted, choices=names, read=kind, readable=known, write=str)
+    return Setting(name, help, requirement, choices=names, parse=kind, syntax=syntax, format=str)
 
 
-def _wanted_seed(seed: object) -> str | None:
+def _seed_requirement(seed: object) -> str | None:
     is_seed = type(seed) is int and 0 <= seed < 2**63
     return None if is_seed else "a whole number from 0 to 2^63 - 1"
 
 
-def _wanted_renditions(renditions: Any) -> str | None:
+def _renditions_requirement(renditions: Any) -> str | None:
     is_tuple = isinstance(renditions, tuple) and all(isinstance(r, Rendition) for r in renditions)
     is_fine = is_tuple and 0 < len(renditions) == len(set(renditions))
     return None if is_fine else "one or more different renditions"
 
 
-def _read_renditions(names: str | Sequence[str]) -> tuple[Rendition, ...]:
-    split = names.split(",") if isinstance(names, str) else names
-    return tuple(Rendition(name.strip()) for name in split)
+def _parse_renditions(names: str | Sequence[str]) -> tuple[Rendition, ...]:
+    parts = names.split(",") if isinstance(names, str) else names
+    return tuple(Rendition(part.strip()) for part in parts)
 
 
-def _wanted_weights(weights: Any) -> str | None:
-    is_tuple = isinstance(weights, tuple) and all(_is_weight(one) for one in weights)
+def _weights_requirement(weights: Any) -> str | None:
+    is_tuple = isinstance(weights, tuple) and all(map(_is_weight, weights))
     is_fine = is_tuple and (not weights or any(weights))
     return None if is_fine else f"numbers from 0 to {WEIGHT_MAX:g}, not all of them 0"
 
 
-def _wanted_layers(layers: tuple[tuple[str, float], ...]) -> str | None:
+def _layers_requirement(layers: tuple[tuple[str, float], ...]) -> str | None:
     try:
         weights = dict(layers)
     except (TypeError, ValueError):
         weights = {}
     if not weights or len(weights) != len(layers) or not weights.keys() <= set(LAYERS):
         return f"one or more of {', '.join(LAYERS)}, each once and with its weight"
-    if not all(_is_weight(one) for one in weights.values()) or not any(weights.values()):
+    if not all(map(_is_weight, weights.values())) or not any(weights.values()):
         return f"layers with weights from 0 to {WEIGHT_MAX:g}, not all of them 0"
     return None
 
 
-def _read_layers(text: str) -> tuple[tuple[str, float], ...]:
+def _parse_layers(text: str) -> tuple[tuple[str, float], ...]:
     pairs = [part.partition("=") for part in text.split(",")]
     return tuple((layer.strip(), float(weight or 1.0)) for layer, _, weight in pairs)
 
@@ -235,7 +237,7 @@ def _is_number(value: object, low: float, high: float) -> bool:
 
 @dataclass(frozen=True)
 class AdvancedSettings:
-    """The optimization's own terms, for those who know them.
+    """Settings in the terms of the optimization, for experts.
 
     Raises:
         InvalidSetting: if a value is out of range or unknown.
@@ -253,16 +255,16 @@ class AdvancedSettings:
         Setting(
             "style layers",
             f"of {', '.join(LAYERS)}; weight 1 where there is none (%(default)s)",
-            _wanted_layers,
+            _layers_requirement,
             metavar="LAYER[=W],...",
-            read=_read_layers,
-            readable="layers with commas between, each alone or as layer=weight",
-            write=lambda layers: ",".join(
+            parse=_parse_layers,
+            syntax="layers with commas between, each alone or as layer=weight",
+            format=lambda layers: ",".join(
                 f"{name}={weight}".removesuffix("=1.0") for name, weight in layers
             ),
         ),
     ] = tuple((layer, 1.0) for layer in STYLE_LAYERS)
-    """Names, each with its weight relative to the others'; together they weigh 1."""
+    """Names, each with its weight; the weights are divided by their sum."""
     content_layer: Annotated[
         str | None,
         Setting(
@@ -271,14 +273,14 @@ class AdvancedSettings:
             lambda layer: None if layer in LAYERS else f"one of {', '.join(LAYERS)}",
         ),
     ] = None
-    """None: relu4_2, or what the backbone knows best instead."""
+    """Layer that compares content. None: relu4_2, for compact relu4_1, which it imitates better."""
     pooling: Annotated[Pooling, _choice("pooling", Pooling)] = Pooling.MAX
     evaluations: Annotated[
         int | None,
-        _whole("evaluations", "of the first rendition, about, instead of --effort's", 10, 10_000),
+        _integer("evaluations", "of the first rendition, about, instead of --effort's", 10, 10_000),
     ] = None
-    """Of the first rendition, about, shared out over sizes as the effort does; later ones get
-    more or fewer in proportion. None: as effort says."""
+    """Number of evaluations of the first rendition, about, divided among the levels as the effort
+    does; later renditions get more or fewer in proportion. None: the effort's number."""
 
     def __post_init__(self) -> None:
         _check(self)
@@ -286,7 +288,7 @@ class AdvancedSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that decides how a painting looks, apart from its pictures.
+    """Everything besides the pictures that decides about a painting.
 
     Raises:
         InvalidSetting: if a value is out of range or unknown.
@@ -294,11 +296,11 @@ class Settings:
 
     long_edge_px: Annotated[
         int,
-        _whole("size", "long edge, px (%(default)s)", LONG_EDGE_MIN_PX, LONG_EDGE_MAX_PX, " px"),
+        _integer("size", "long edge, px (%(default)s)", LONG_EDGE_MIN_PX, LONG_EDGE_MAX_PX, " px"),
     ] = 512
-    """Long edge of the result, px."""
+    """Long edge of the painting, px."""
     strength: Annotated[float, _number("strength", "0 to 1 (%(default)s)", 0.0, 1.0)] = 0.5
-    """0 stays close to the photo, 1 lets the style take over."""
+    """Strength of the style: 0 stays close to the photo, 1 lets the style take over."""
     effort: Annotated[Effort, _choice("effort", Effort)] = Effort.STANDARD
     backbone: Annotated[Backbone, _choice("backbone", Backbone)] = Backbone.AUTO
     renditions: Annotated[
@@ -306,36 +308,36 @@ class Settings:
         Setting(
             "colors",
             f"one or more of {', '.join(Rendition)}, commas between (%(default)s)",
-            _wanted_renditions,
-            read=_read_renditions,
-            readable=f"one or more of {', '.join(Rendition)}, with commas between",
-            write=",".join,
+            _renditions_requirement,
+            parse=_parse_renditions,
+            syntax=f"one or more of {', '.join(Rendition)}, with commas between",
+            format=",".join,
         ),
     ] = (Rendition.STYLED,)
-    """In the order in which they are painted; later ones start from the first."""
+    """Renditions in painting order; later ones start from the first."""
     seed: Annotated[
-        int, Setting("seed", "same seed, same picture (%(default)s)", _wanted_seed, int)
+        int, Setting("seed", "same seed, same picture (%(default)s)", _seed_requirement, int)
     ] = 0
     style_weights: Annotated[
         tuple[float, ...],
         Setting(
             "style weights",
             "one per style, only their ratios count (all alike)",
-            _wanted_weights,
+            _weights_requirement,
             metavar="W,W...",
-            read=lambda text: tuple(map(float, text.split(","))) if text else (),
-            readable="numbers with commas between",
-            write=lambda weights: ",".join(map(str, weights)),
+            parse=lambda text: tuple(map(float, text.split(","))) if text else (),
+            syntax="numbers with commas between",
+            format=lambda weights: ",".join(map(str, weights)),
         ),
     ] = ()
-    """How much each style counts relative to the others; empty: all alike."""
+    """Weights of the styles relative to each other; empty: all alike."""
     brush_size: Annotated[
         float, _number("brush size", "size of strokes, 0.5 to 2 (%(default)s)", 0.5, 2.0)
     ] = 1.0
-    """Size of strokes and patterns relative to the painting; 1 as in the style picture, if it hung
-    beside the painting in its size."""
+    """Size of strokes and patterns: at 1 they are as large as in the style picture, scaled to the
+    size of the painting."""
     smoothness: Annotated[float, _number("smoothness", "0 to 1 (%(default)s)", 0.0, 1.0)] = 0.5
-    """0 keeps all grain, 1 leaves flat places flat."""
+    """Smoothness: 0 keeps all grain, 1 leaves flat places flat."""
     start: Annotated[Start, _choice("start", Start, "the image before the first evaluation ")] = (
         Start.RECOLORED
     )
@@ -344,7 +346,7 @@ class Settings:
         _choice("color map", ColorMap, "how the style gets the photo's palette in histogram "),
     ] = ColorMap.SYMMETRIC
     animation: bool = False
-    """Whether the first rendition's way from start to end is kept as an animation."""
+    """True to make an animation of the first rendition's evaluations."""
     advanced: AdvancedSettings = field(default_factory=AdvancedSettings)
 
     def __post_init__(self) -> None:
@@ -352,4 +354,4 @@ class Settings:
         if type(self.animation) is not bool:
             raise InvalidSetting("animation", "true or false", self.animation)
         if not isinstance(self.advanced, AdvancedSettings):
-            raise InvalidSetting("expert", "settings of the class AdvancedSettings", self.advanced)
+            raise InvalidSetting("advanced", "an AdvancedSettings", self.advanced)

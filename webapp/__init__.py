@@ -1,4 +1,4 @@
-"""The site. The web processes never import torch: painting is the worker's."""
+"""Web application of the site. Its processes never import torch: only the worker paints."""
 
 import hashlib
 import os
@@ -6,7 +6,6 @@ from datetime import timedelta
 from functools import cache
 
 from flask import Flask, request
-from flask.cli import NoAppException
 from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -16,29 +15,25 @@ from webapp.auth import access
 from webapp.extensions import configure_sqlite, csrf, db, limiter, migrate
 from webapp.storage.files import Storage
 from webapp.views import accounts, admin, gallery, health, media, painting, pictures, studio, trash
-from webapp.views.selection import MAX_STYLES
+from webapp.views.forms import MAX_STYLES
 
 STATIC_DIR = PROJECT_ROOT / "static"
 
 
 def create_app(config: Config | None = None) -> Flask:
-    """Build the application; without its settings, one that only lists its commands to `flask`.
+    """Build the application; without settings, one that only lists its commands to `flask`.
 
     Args:
-        config: its settings; read from the environment if not given.
+        config: settings of the site; read from the environment if not given.
 
     Raises:
-        NoAppException: if the environment lacks something; `flask` shows it as one sentence.
+        NoAppException: if the environment lacks a setting; `flask` shows the message.
     """
     if config is None:
         try:
             config = Config.from_env(os.environ)
         except ConfigError as error:
-            if not cli.is_looking_for_commands():
-                raise NoAppException(str(error)) from error
-            app = Flask(__name__)
-            cli.init_incomplete(app, str(error))
-            return app
+            return cli.create_app_without_settings(error)
     app = Flask(
         __name__,
         template_folder=str(PROJECT_ROOT / "templates"),
@@ -54,7 +49,7 @@ def create_app(config: Config | None = None) -> Flask:
         SESSION_COOKIE_SECURE=config.is_https,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
-        # Images are answered by the dozen: only log-in and log-out need to set the cookie.
+        # Pages load images by the dozen: only log-in and log-out need to set the cookie.
         SESSION_REFRESH_EACH_REQUEST=False,
         PERMANENT_SESSION_LIFETIME=access.SESSION_LIFETIME,
         MAX_CONTENT_LENGTH=security.FORM_BYTES,
@@ -62,9 +57,9 @@ def create_app(config: Config | None = None) -> Flask:
         # A form may lie open overnight; the session bounds its life.
         WTF_CSRF_TIME_LIMIT=None,
         RATELIMIT_STORAGE_URI=_limiter_url(config.redis_url),
-        # Without Redis people can still log in; each process counts for itself then.
+        # Without Redis people can still log in; each process then counts on its own.
         RATELIMIT_IN_MEMORY_FALLBACK_ENABLED=True,
-        # So that a refusal says when to come back.
+        # A refusal says when to try again.
         RATELIMIT_HEADERS_ENABLED=True,
         RATELIMIT_STORAGE_OPTIONS={"socket_connect_timeout": 1, "socket_timeout": 1},
     )
@@ -76,7 +71,7 @@ def create_app(config: Config | None = None) -> Flask:
     app.jinja_env.undefined = StrictUndefined
     app.extensions["pic2paint-storage"] = Storage(config.files_dir)
 
-    # In this order: who is asking decides how much a request may carry, and that must be known
+    # The order matters: the user decides how much a request may carry, and the limit must be set
     # before CSRF protection parses the body.
     app.before_request(access.load_user)
     app.before_request(_allow_uploads)
@@ -98,13 +93,13 @@ def create_app(config: Config | None = None) -> Flask:
 def _static_version() -> str:
     """Return a hash of the static files, which is a part of their addresses.
 
-    Script modules import each other by relative addresses, and browsers keep each file for a
-    while: so a page never mixes the modules of two versions of the site.
+    Script modules import each other by relative addresses, and browsers cache each file: with
+    the hash, a page never mixes the modules of two versions of the site.
     """
-    files = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in sorted(path for path in STATIC_DIR.rglob("*") if path.is_file()):
-        files.update(path.read_bytes())
-    return files.hexdigest()[:8]
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:8]
 
 
 def _allow_uploads() -> None:
@@ -115,5 +110,5 @@ def _allow_uploads() -> None:
 
 
 def _limiter_url(redis_url: str) -> str:
-    """Flask-Limiter's name for a Redis on a unix socket."""
+    """Return the address of Redis as Flask-Limiter spells it for a unix socket."""
     return redis_url.replace("unix://", "redis+unix://", 1)

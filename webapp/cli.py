@@ -10,11 +10,12 @@ from typing import NoReturn
 
 import click
 from flask import Flask, current_app
-from flask.cli import FlaskGroup, with_appcontext
+from flask.cli import FlaskGroup, NoAppException, with_appcontext
 from flask_migrate.cli import db as database_commands
 from sqlalchemy import inspect
 from sqlalchemy.exc import OperationalError
 
+from config import ConfigError
 from webapp.extensions import db, get_config
 from webapp.models import Painting
 from webapp.orders import schedule
@@ -29,12 +30,23 @@ def init_app(app: Flask) -> None:
         app.cli.add_command(command)
 
 
-def init_incomplete(app: Flask, obstacle: str) -> None:
-    """Add the commands to an application without settings: they can be listed, but only fail."""
+def create_app_without_settings(error: ConfigError) -> Flask:
+    """Return an application that only lists its commands to `flask`: called, they fail.
+
+    Flask itself would list none, and show the error above the list.
+
+    Raises:
+        NoAppException: if `flask` does not list or look up commands, but runs one, or if this is
+            not `flask`; it ends in one sentence, too.
+    """
+    context = click.get_current_context(silent=True)
+    if context is None or not isinstance(context.command, FlaskGroup):
+        raise NoAppException(str(error)) from error
 
     def fail(**_: object) -> NoReturn:
-        raise click.ClickException(obstacle)
+        raise click.ClickException(str(error))
 
+    app = Flask(__name__)
     for command in (worker, pause, resume, status, purge, backup, database_commands):
         app.cli.add_command(
             click.Command(
@@ -45,12 +57,7 @@ def init_incomplete(app: Flask, obstacle: str) -> None:
                 context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
             )
         )
-
-
-def is_looking_for_commands() -> bool:
-    """Return whether `flask` lists or looks up commands now, rather than running one."""
-    context = click.get_current_context(silent=True)
-    return context is not None and isinstance(context.command, FlaskGroup)
+    return app
 
 
 def _need_tables() -> None:
@@ -65,10 +72,10 @@ def _need_tables() -> None:
 @click.command()
 @with_appcontext
 def worker() -> None:
-    """Paint: take tickets until told to stop. One per device."""
+    """Paint: take tickets until asked to stop. One per device."""
     _need_tables()
-    # How long threads spin for each other before they sleep; docs/engine.md has the figures. It
-    # is read when torch loads.
+    # Time for which threads spin for each other before they sleep; docs/engine.md has the
+    # figures. Torch reads it when it loads.
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     # Here, not above: only this command may load torch.
     from webapp.worker.rq_worker import run
@@ -110,13 +117,13 @@ def resume() -> None:
     """Take new paintings again."""
     _need_tables()
     schedule.set_paused(paused=False)
-    click.echo("Going on.")
+    click.echo("Resumed.")
 
 
 @click.command()
 @with_appcontext
 def status() -> None:
-    """Tell how the site stands; exit status 1 if something needs the owner."""
+    """Show the state of the site; exit status 1 if something needs the owner."""
     report = health.check_health()
     for name, finding in report.findings.items():
         click.echo(f"{name:10} {finding}")

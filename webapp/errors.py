@@ -1,4 +1,4 @@
-"""Error pages: a sentence for people, details for the log."""
+"""Error pages: one sentence for people; details go to the log."""
 
 import secrets
 
@@ -24,11 +24,11 @@ PAGES: dict[int, tuple[str, str]] = {
 
 
 def init_app(app: Flask) -> None:
-    """Answer every error with a page of ours, or with JSON where a script asked."""
+    """Answer every error with a page of the site, or with JSON if a script asked."""
 
     @app.errorhandler(HTTPException)
     def on_http_error(error: HTTPException) -> ResponseReturnValue:
-        # Redirects that Werkzeug raises are no errors.
+        # Werkzeug raises redirects, too; they are no errors.
         if error.code is None or error.code < 400:
             return error.get_response()
         return _answer(error.code, headers=dict(error.get_headers()))
@@ -59,10 +59,10 @@ def _answer(
     heading, sentence = PAGES[status]
     if message is not None:
         sentence = message
-    kept = {k: v for k, v in (headers or {}).items() if k in {"Allow", "Retry-After"}}
+    passed_on = {k: v for k, v in (headers or {}).items() if k in {"Allow", "Retry-After"}}
     if wants_json():
-        return jsonify(error=sentence, incident=incident), code, kept
+        return jsonify(error=sentence, incident=incident), code, passed_on
     page = render_template(
         "errors/error.html", heading=heading, message=sentence, incident=incident
     )
-    return page, code, kept
+    return page, code, passed_on

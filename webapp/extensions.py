@@ -18,7 +18,7 @@ from config import Config
 from webapp.storage.files import Storage
 
 SQLITE_BUSY_TIMEOUT_MS = 15_000
-"""How long a writer waits for another one before it gives up."""
+"""Time for which a writer waits for another one before it gives up."""
 
 
 class Base(DeclarativeBase):
@@ -55,7 +55,7 @@ def get_storage() -> Storage:
 
 @contextmanager
 def write_transaction() -> Iterator[Session]:
-    """One short transaction that writes: commits at the end, rolls back on any exception.
+    """Open a short transaction that writes: it commits at the end, or rolls back on an exception.
 
     SQLite cannot promote a transaction that began by reading once somebody else has written in
     between (SQLITE_BUSY at once, whatever the busy timeout), so this one takes the write lock

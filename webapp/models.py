@@ -1,4 +1,4 @@
-"""The tables: who is here, what they uploaded, what was painted, and by which attempt."""
+"""Database tables: accounts, pictures, paintings, attempts, workers, and flags of the site."""
 
 import secrets
 from datetime import UTC, datetime
@@ -27,32 +27,32 @@ _DEFAULTS = Settings()
 
 
 def now() -> datetime:
-    """The current time; every time in the database is UTC."""
+    """Return the current time; every time in the database is UTC."""
     return datetime.now(UTC)
 
 
 def new_public_id() -> str:
-    """An address that cannot be guessed: 128 random bits in 22 URL-safe characters."""
+    """Return an id that cannot be guessed: 128 random bits in 22 URL-safe characters."""
     return secrets.token_urlsafe(16)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A time with time zone on every database; SQLite stores none and returns naive values."""
+    """Column of times with time zone on every database; SQLite itself stores naive ones."""
 
     impl = DateTime
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Store as naive UTC."""
+        """Return the naive UTC time to store."""
         return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return as aware UTC."""
+        """Return the stored time as aware UTC."""
         return None if value is None else value.replace(tzinfo=UTC)
 
 
 class State(StrEnum):
-    """Where a painting stands: queued -> running -> done | failed | cancelled."""
+    """State of a painting: queued -> running -> done | failed | cancelled."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -62,38 +62,38 @@ class State(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more happens unless somebody asks for it."""
+        """True if nothing more happens to the painting unless somebody asks for it."""
         return self in {State.DONE, State.FAILED, State.CANCELLED}
 
 
 class Outcome(StrEnum):
-    """How an attempt ended."""
+    """Outcome of an attempt."""
 
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
     INTERRUPTED = "interrupted"
-    """Its worker died or lost its lease: the painting went back into the queue."""
+    """The worker died or lost its lease: the painting went back into the queue."""
     RETURNED = "returned"
-    """Its worker was asked to stop and handed the painting back: not held against it."""
+    """The worker was asked to stop and returned the painting: not counted as a crash."""
 
 
 class User(Base):
-    """A person with an account. The first one owns the site."""
+    """Person with an account. The first one owns the site."""
 
     __tablename__ = "user"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(NAME_MAX_CHARS))
     name_key: Mapped[str] = mapped_column(String(NAME_MAX_CHARS * 3), unique=True)
-    """The name as it is compared: case-folded."""
+    """Name as it is compared: case-folded."""
     password_hash: Mapped[str] = mapped_column(String(255))
     is_owner: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
 
 class LoginSession(Base):
-    """One logged-in browser. Logging out deletes the row, so a copied cookie dies with it."""
+    """Logged-in browser. Logging out deletes the row, which makes a copied cookie useless."""
 
     __tablename__ = "login_session"
 
@@ -106,14 +106,14 @@ class LoginSession(Base):
 
 
 class Invitation(Base):
-    """A place for one more person; the link carries its signed id."""
+    """Invitation of one person; the link that the owner passes on carries its signed id."""
 
     __tablename__ = "invitation"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     public_id: Mapped[str] = mapped_column(String(22), unique=True, default=new_public_id)
     note: Mapped[str] = mapped_column(String(TITLE_MAX_CHARS), default="")
-    """For whom it is, in the owner's words."""
+    """Name or note by which the owner knows the invited person."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     used_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"))
@@ -123,12 +123,12 @@ class Invitation(Base):
 
     @property
     def is_open(self) -> bool:
-        """Whether it still lets somebody in."""
+        """True if an account can still be made with the invitation."""
         return self.used_at is None and self.expires_at > now()
 
 
 class Picture(Base):
-    """An uploaded image as intake made it: upright sRGB without metadata."""
+    """Uploaded image as `uploads.validate` made it: upright sRGB without metadata."""
 
     __tablename__ = "picture"
     __table_args__ = (UniqueConstraint("owner_id", "sha256"),)
@@ -140,9 +140,9 @@ class Picture(Base):
     width: Mapped[int]
     height: Mapped[int]
     sha256: Mapped[str] = mapped_column(String(64))
-    """Of the stored file, hexadecimal: the same upload twice is one picture."""
+    """SHA-256 of the stored file, hexadecimal: the same upload twice is one picture."""
     is_style: Mapped[bool]
-    """Which role it was last used in; only sorts the shelves of the studio."""
+    """Role in which it was last used; only sorts the shelves of the studio."""
     used_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
     def mark_used(self, *, is_style: bool) -> None:
@@ -152,7 +152,7 @@ class Picture(Base):
 
 
 class Painting(Base):
-    """One request and everything that came of it."""
+    """Ordered painting: its settings, its state, and what was made of it."""
 
     __tablename__ = "painting"
     __table_args__ = (
@@ -167,7 +167,7 @@ class Painting(Base):
     public_id: Mapped[str] = mapped_column(String(22), unique=True, default=new_public_id)
     owner_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"))
     idempotency_key: Mapped[str] = mapped_column(String(64), unique=True)
-    """One submitted form makes one painting, however often it is sent."""
+    """Token of the form that ordered it: sent twice, it makes one painting."""
     content_id: Mapped[int] = mapped_column(ForeignKey("picture.id"), index=True)
 
     long_edge_px: Mapped[int]
@@ -181,41 +181,41 @@ class Painting(Base):
     smoothness: Mapped[float] = mapped_column(default=_DEFAULTS.smoothness)
     start: Mapped[str] = mapped_column(String(16), default=_DEFAULTS.start.value)
     base_painting_id: Mapped[str | None] = mapped_column(String(22))
-    """Public id of an earlier painting that this one goes on from; no foreign key, because that
-    one may be removed for good before or after."""
+    """Public id of the earlier painting that this one continues; no foreign key, because the
+    earlier one may be removed for good before or after."""
     base_px: Mapped[int | None]
-    """Its long edge."""
+    """Long edge of the earlier painting in px."""
 
     state: Mapped[str] = mapped_column(String(16), default=State.QUEUED)
     queued_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """When the latest attempt began."""
+    """Time when the latest attempt began."""
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     progress: Mapped[float] = mapped_column(default=0.0)
     preview_version: Mapped[int] = mapped_column(default=0)
-    """Counts stored previews; 0: there is none yet."""
+    """Number of previews stored so far; 0: there is none yet."""
     is_cancel_requested: Mapped[bool] = mapped_column(default=False)
     failure_reason: Mapped[str | None] = mapped_column(String(500))
-    """Why it failed, in a sentence for its owner."""
+    """Reason of the failure, in a sentence for the painting's owner."""
     trashed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     attempt_id: Mapped[str | None] = mapped_column(String(32))
-    """The attempt that may write to this row; every write of a worker names it."""
+    """Attempt that may write to this row; every write of a worker names it."""
     heartbeat: Mapped[int] = mapped_column(default=0)
-    """Counts signs of life of the attempt. Others watch whether it moves, by their own monotonic
-    clocks: a lease with an end in wall-clock time would break when the clock is set."""
+    """Number of the attempt's heartbeats. Other workers watch whether it grows, by their own
+    monotonic clocks: a lease with an end in wall-clock time would break when the clock is set."""
     checkpoint_attempt_id: Mapped[str | None] = mapped_column(String(32))
-    """The attempt whose checkpoint the next one goes on from."""
+    """Attempt whose checkpoint the next attempt resumes from."""
     resume_progress: Mapped[float] = mapped_column(default=0.0)
-    """Where the latest attempt began: its own pace is reckoned from there."""
+    """Progress at which the latest attempt began; its own pace is reckoned from there."""
     animation_attempt_id: Mapped[str | None] = mapped_column(String(32))
-    """The attempt that stored how it came about; None: nobody did."""
+    """Attempt that stored the animation; None: none is stored."""
     optimizer_attempt_id: Mapped[str | None] = mapped_column(String(32))
-    """The attempt that stored what its optimizer knew at the end; None: that is not kept."""
+    """Attempt that stored the final state of the optimizer; None: it is not kept."""
     optimizer_bytes: Mapped[int | None] = mapped_column(BigInteger)
-    """Room that it takes: the oldest give way."""
+    """Size of the stored optimizer state in bytes; the oldest states are deleted first."""
     crash_count: Mapped[int] = mapped_column(default=0)
-    """Attempts in a row that ended with their worker's death."""
+    """Number of attempts in a row that ended with their worker's death."""
 
     owner: Mapped[User] = relationship()
     content: Mapped[Picture] = relationship()
@@ -228,18 +228,18 @@ class Painting(Base):
 
     @property
     def styles(self) -> list[Picture]:
-        """The style pictures in the order in which they were chosen."""
+        """Style pictures in the order in which they were chosen."""
         return [link.picture for link in self.style_links]
 
     @property
     def title(self) -> str:
-        """What to call it: the photo's name and where its style comes from."""
+        """Title made of the photo's title and those of the style pictures."""
         styles = " and ".join(style.title for style in self.styles)
         return f"{self.content.title} in the style of {styles}"
 
     @property
     def settings(self) -> Settings:
-        """What the engine is asked for."""
+        """Settings with which the engine paints it."""
         columns = {name: getattr(self, column) for name, column in SETTING_COLUMNS.items()}
         weights = tuple(link.weight for link in self.style_links)
         return Settings(**read(Settings, columns), style_weights=weights, animation=True)
@@ -252,7 +252,7 @@ class Painting(Base):
 
     @property
     def cover(self) -> "RenditionFile | None":
-        """The rendition that stands for the painting on the wall."""
+        """Rendition that stands for the painting in the gallery."""
         return self.renditions[0] if self.renditions else None
 
 
@@ -263,7 +263,7 @@ SETTING_COLUMNS = {"renditions": "rendition_names"} | {
 
 
 class PaintingStyle(Base):
-    """A style picture of a painting."""
+    """Style picture of a painting."""
 
     __tablename__ = "painting_style"
 
@@ -273,13 +273,13 @@ class PaintingStyle(Base):
     position: Mapped[int] = mapped_column(primary_key=True)
     picture_id: Mapped[int] = mapped_column(ForeignKey("picture.id"), index=True)
     weight: Mapped[float] = mapped_column(default=1.0)
-    """How much it counts relative to the painting's other styles."""
+    """Weight of the style relative to the painting's other styles."""
 
     picture: Mapped[Picture] = relationship()
 
 
 class RenditionFile(Base):
-    """One output image of a painting."""
+    """Output image of a painting."""
 
     __tablename__ = "rendition"
     __table_args__ = (UniqueConstraint("painting_id", "kind"),)
@@ -288,15 +288,15 @@ class RenditionFile(Base):
     painting_id: Mapped[int] = mapped_column(ForeignKey("painting.id", ondelete="CASCADE"))
     kind: Mapped[str] = mapped_column(String(16))
     attempt_id: Mapped[str] = mapped_column(String(32))
-    """Part of the file's name, so that a superseded worker cannot overwrite it."""
+    """Attempt that stored it; part of the file's name, so that no other attempt overwrites it."""
     width: Mapped[int]
     height: Mapped[int]
     is_partial: Mapped[bool] = mapped_column(default=False)
-    """The best image of a cancelled painting."""
+    """True for the best image so far of a cancelled painting."""
 
 
 class Attempt(Base):
-    """One worker's go at a painting. Fair shares are reckoned from these rows."""
+    """One run of a worker at a painting. Fair shares are reckoned from these rows."""
 
     __tablename__ = "attempt"
 
@@ -304,21 +304,21 @@ class Attempt(Base):
     painting_id: Mapped[int | None] = mapped_column(
         ForeignKey("painting.id", ondelete="SET NULL"), index=True
     )
-    """None once the painting is removed: the time was used all the same."""
+    """Painting that was worked on; None once it is removed: the time was used all the same."""
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"))
     worker: Mapped[str] = mapped_column(String(80))
     started_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
-    """Indexed: the scheduler adds up the last hours only."""
+    """End of the attempt; indexed, since the scheduler adds up the last hours only."""
     outcome: Mapped[str | None] = mapped_column(String(16))
     is_resumed: Mapped[bool] = mapped_column(default=False)
-    """It went on from a checkpoint, so its time tells nothing of a whole painting's."""
+    """True if it resumed a checkpoint: then its time says nothing about a whole painting."""
     peak_bytes: Mapped[int | None] = mapped_column(BigInteger)
-    """Most memory that its worker held meanwhile; None where the system does not tell."""
+    """Peak resident memory of the worker meanwhile; None where the system does not report it."""
 
 
 class WorkerHeartbeat(Base):
-    """A worker's last sign of life; kept a day after it ended, for the owner to see."""
+    """Worker process and its last heartbeat; kept for a day after its end, for the owner."""
 
     __tablename__ = "worker_heartbeat"
 
@@ -326,11 +326,11 @@ class WorkerHeartbeat(Base):
     started_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     seen_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     is_stopped: Mapped[bool] = mapped_column(default=False)
-    """It said good-bye."""
+    """True if the worker has ended in good order."""
 
 
 class SiteFlag(Base):
-    """Something the owner has switched on for all processes at once, such as a pause."""
+    """Flag that the owner has set for all processes at once, such as a pause."""
 
     __tablename__ = "site_flag"
 

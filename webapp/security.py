@@ -1,4 +1,4 @@
-"""Response headers, and which requests may carry how much."""
+"""Security headers of responses, and size limits of requests."""
 
 from flask import Flask, Response, g, request
 
@@ -7,7 +7,7 @@ from webapp.extensions import get_config
 CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
-        # blob: shows a chosen file in the studio before it is sent.
+        # blob: lets the studio show a chosen file before it is sent.
         "img-src 'self' blob:",
         "style-src 'self'",
         "script-src 'self'",
@@ -26,11 +26,11 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 FORM_BYTES = 500_000
-"""Everything in a request that is not a picture."""
+"""Most bytes of a request without its pictures."""
 
 
 def init_app(app: Flask, *, is_https: bool) -> None:
-    """Set the headers of every response; HSTS only where TLS is known to stand in front."""
+    """Set the headers of every response; HSTS only if the site is served over TLS."""
 
     @app.after_request
     def set_headers(response: Response) -> Response:
@@ -40,18 +40,18 @@ def init_app(app: Flask, *, is_https: bool) -> None:
             response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
         is_static = request.endpoint == "static" and response.status_code < 400
         if not response.headers.get("Cache-Control") and not is_static:
-            # Pages show private things: no cache may keep them, nor Back after logging out.
+            # Pages are private: no cache may keep them, and Back must not show them after log-out.
             response.headers["Cache-Control"] = "no-store"
         return response
 
 
 def allow_upload(files: int) -> None:
-    """Let this request carry up to ``files`` pictures; others may carry form fields only.
+    """Let this request carry up to ``files`` pictures; other requests carry form fields only.
 
-    Runs before the body is parsed, and only for people who are logged in: nobody else gets
-    the server to store megabytes.
+    Call it before the body is parsed. It does nothing for visitors, who must not make the server
+    store megabytes.
     """
-    # Only this kind of body is parsed piece by piece; others are read into memory as a whole.
+    # Werkzeug parses only multipart bodies piece by piece; others are read into memory whole.
     if g.user is not None and request.mimetype == "multipart/form-data":
         limit = get_config().max_upload_bytes
         request.max_content_length = FORM_BYTES + files * limit

@@ -36,7 +36,7 @@ def describe() -> dict[str, str | int]:
 
 
 def busy_s() -> float | None:
-    """Return the processor time used on this machine since it started; None if it is not told."""
+    """Return the processor time used on this machine since it started; None if unknown."""
     for line in _lines("stat", "cpu "):
         fields = line.split()[1 : 1 + _OWN_FIELDS]
         ticks = sum(int(field) for at, field in enumerate(fields) if at not in _IDLE_FIELDS)
@@ -45,7 +45,7 @@ def busy_s() -> float | None:
 
 
 def peak_bytes(pid: int | str) -> int | None:
-    """Return the most memory that a process has held; None if it is not told."""
+    """Return the most memory that a process has held; None if unknown."""
     return _bytes(_lines(f"{pid}/status", "VmHWM:"))
 
 
@@ -55,7 +55,7 @@ def own_peak_bytes() -> int:
 
 
 def free_bytes() -> int | None:
-    """Return the memory that a process may take at the cost of no other; None if it is not told."""
+    """Return the memory that a process may take at the cost of no other; None if unknown."""
     available = _bytes(_lines("meminfo", "MemAvailable:"))
     if available is None:
         return None

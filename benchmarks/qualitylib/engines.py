@@ -26,7 +26,7 @@ from transfer.settings import AdvancedSettings, Effort, Settings
 
 _OWN_SOURCES = PROJECT_ROOT / "transfer"
 _NOT_PAINTING = {"__main__.py", "distill.py"}
-_TOLD = re.compile(r"(\d+) evaluations of ")
+_EVALUATIONS = re.compile(r"(\d+) evaluations of ")
 
 
 class Engine(Protocol):
@@ -100,8 +100,8 @@ class Ours:
     def evaluations(self, lines: Sequence[str]) -> int:
         """Read the number in the last sentence that the program printed."""
         for line in reversed(lines):
-            if told := _TOLD.match(line):
-                return int(told[1])
+            if match := _EVALUATIONS.match(line):
+                return int(match[1])
         raise EngineFailed(f"{self.name} did not say how many evaluations it took.")
 
     def _settings(self, order: Order) -> Settings:

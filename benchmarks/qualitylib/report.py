@@ -154,8 +154,8 @@ def _paintings(results: Sequence[Result]) -> Table:
         beside = [figure for peer in peers for figure in _figures(theirs[peer])]
         ours = [(result, result.engine) for result in of_pair if isinstance(result.engine, Ours)]
         for result, engine in ours:
-            told = (str(engine.effort), engine.column)
-            rows.append((pair.name, *told, *_figures(result), *beside))
+            names = (str(engine.effort), engine.column)
+            rows.append((pair.name, *names, *_figures(result), *beside))
         if not ours:
             rows.append((pair.name, *["-"] * (2 + len(figures)), *beside))
     return Table(tuple(heading), tuple(rows), 2)

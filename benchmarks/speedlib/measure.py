@@ -32,8 +32,8 @@ from transfer.memory.budget import Budget, default_budget
 from transfer.memory.malloc import configure_malloc
 from transfer.memory.plan import LevelShape
 from transfer.objective.builder import build_objective
-from transfer.optim.cuda_graph import CudaGraphObjective
 from transfer.optim.lbfgs import DifferentiableLoss
+from transfer.pipeline.cuda_graph import CudaGraphObjective
 from transfer.pipeline.renditions import rendition_task
 from transfer.planning.pyramid import schedules
 from transfer.settings import Precision, Rendition, Settings
@@ -79,10 +79,10 @@ def _evaluation(painter: Painter, order: dict[str, Any]) -> dict[str, Any]:
     seen = to_tensor(style, min(settings.long_edge_px, max(style.size))).to(painter.device)
     places = build_regions([seen], [1.0], (), content.size, height, width)
     task = rendition_task(Rendition.STYLED, photo, places, None, settings)
-    # On the rung that a painting would take.
+    # By the memory plan that a painting would use.
     budget = Budget(default_budget(height, width, painter.device), painter.device, is_strict=False)
-    scope = LevelShape(backbone.name, height, width, is_fp16=backbone.is_fp16)
-    plan = budget.plans(scope)[budget.first_plan(scope)]
+    shape = LevelShape(backbone.name, height, width, is_fp16=backbone.is_fp16)
+    plan = budget.plans(shape)[budget.first_plan(shape)]
     tiles = plan.tile_px, plan.saved_from
     loss: DifferentiableLoss = build_objective(
         backbone, task.content, task.regions, height, width, settings, None, *tiles

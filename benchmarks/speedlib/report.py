@@ -147,14 +147,14 @@ def _evaluations(report: Report) -> Table:
 def _paintings(report: Report) -> Table:
     figures = ("seconds", "evaluations", "memory GB", "forecast s", "forecast GB")
     heading = ("effort", "backbone", "px", *figures)
-    told = dict(report.forecasts())
+    forecasts = dict(report.forecasts())
     rows: list[tuple[str, ...]] = []
     for one in report.paintings:
         start = (_effort(one).value, _backbone(one), _size(one))
         if one.figures is None:
             rows.append((*start, *["-"] * (len(heading) - 3)))
             continue
-        forecast = told[one]
+        forecast = forecasts[one]
         rows.append(
             (
                 *start,

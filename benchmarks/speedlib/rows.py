@@ -151,7 +151,7 @@ class Bench:
         return found
 
     def _ask(self, order: Mapping[str, str | int], name: str) -> tuple[dict[str, Any], bool]:
-        told = dict(order) | {
+        request = dict(order) | {
             "content": str(self.pair.content),
             "style": str(self.pair.style),
             "device": self.device,
@@ -160,7 +160,7 @@ class Bench:
             "graphs": self.graphs,
         }
         module = "benchmarks.speedlib.measure"
-        ended = run_timed([sys.executable, "-m", module, json.dumps(told)])
+        ended = run_timed([sys.executable, "-m", module, json.dumps(request)])
         if ended.status == _KILLED:
             return {"reason": "its process was killed, as happens where memory runs out"}, False
         answer = next((line for line in reversed(ended.lines) if line.startswith("{")), None)

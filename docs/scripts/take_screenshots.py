@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(PROJECT_ROOT))
@@ -26,14 +26,14 @@ from tests.browser import chromium  # noqa: E402
 from tests.servers import start_site, wait_until  # noqa: E402
 from webapp.uploads import samples  # noqa: E402
 
-DESKTOP = {"width": 1280, "height": 860}
-PHONE = {"width": 390, "height": 844}
+DESKTOP: ViewportSize = {"width": 1280, "height": 860}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 MAX_FILE_BYTES = 400_000
 PAINTING_TIMEOUT_S = 600
 SHOWN_AT = 0.3
-"""How far a painting is when it is photographed at work: begun, and not yet finished."""
+"""Progress at which a painting at work is photographed, 0 to 1."""
 README_PAIRS = 2
-"""So many pairs are shown with everything that was painted of them."""
+"""Number of pairs whose renditions are all saved."""
 THUMBNAIL_EDGE_PX = 320
 
 Seconds = dict[str, float]
@@ -145,7 +145,7 @@ def take(page: Page, path: Path) -> None:
 
 
 def take_on_phone(browser: Browser, page: Page, path: Path) -> None:
-    """The same page on a phone at night."""
+    """Photograph the same page on a phone at night."""
     phone: Any = browser.new_context(
         viewport=PHONE,
         device_scale_factor=2,
@@ -159,7 +159,7 @@ def take_on_phone(browser: Browser, page: Page, path: Path) -> None:
 
 
 def save_renditions(page: Page, out: Path, pair: samples.Pair) -> None:
-    """Everything that was painted of a pair, and small pictures of what it was painted from."""
+    """Save all renditions of a pair, and small pictures of its content and style."""
     name = f"{Path(pair.content.file).stem}-{Path(pair.style.file).stem}"
     for kind in ("styled", "histogram", "luminance"):
         answer = page.request.get(f"{page.url}/{kind}.png")

@@ -1,4 +1,4 @@
-"""Plain names for columns and tables; what they hold stays."""
+"""Plain names for columns and tables; their values stay."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-// Shows on the easel what is chosen, and the shape of the painting that will come of it.
+// Shows the chosen pictures on the easel, and the size of the painting to be.
 
 import { byRole, chosen, form, imageOf, sizeOf } from "./form.js";
 

@@ -1,18 +1,18 @@
-// Takes the files that are chosen, dropped or pasted in the studio.
+// Uploads the files that are chosen, dropped or pasted in the studio.
 
 import { chosen, form } from "./form.js";
 import { upload } from "./upload.js";
 
 export function takeChosenFiles(input, name) {
   const takeFiles = () => {
-    // Taken before the field is emptied: what went up must not be sent a second time.
+    // Copied before the field is emptied, so that the form does not send the files again.
     const files = [...input.files];
     if (!files.length) return;
     input.value = "";
     upload(name, files);
   };
   input.addEventListener("change", takeFiles);
-  // On a slow line somebody may have chosen before this script was there.
+  // On a slow line, files may have been chosen before this script was loaded.
   takeFiles();
 }
 

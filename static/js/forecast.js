@@ -1,10 +1,11 @@
-// Asks the server how long a painting of the chosen settings takes, once the controls rest.
+// Asks the server how long a painting of the chosen settings takes.
 
 import { byRole, chosen, form, imageOf, sizeOf } from "./form.js";
 
+// Time without a change before the server is asked.
 const REST_MS = 300;
-// Of the pictures, the server is told only the photo's size and the number of styles.
-const NOT_ASKED = /^(csrf_token|idempotency_key|content|content_file|styles|style_files|share:.*)$/;
+// The forecast needs the photo's size and the number of styles, but not the pictures.
+const UNUSED_FIELDS = /^(csrf_token|idempotency_key|content|content_file|styles|style_files|share:.*)$/;
 const USUAL_SIZE = [3, 2];
 
 let timer = 0;
@@ -26,7 +27,7 @@ async function showForecast() {
 }
 
 function question() {
-  const settings = [...new FormData(form)].filter(([name]) => !NOT_ASKED.test(name));
+  const settings = [...new FormData(form)].filter(([name]) => !UNUSED_FIELDS.test(name));
   const [content] = chosen("content");
   const [width, height] = content ? sizeOf(imageOf(content)) : USUAL_SIZE;
   const styles = Math.max(1, chosen("styles").length);

@@ -1,4 +1,4 @@
-// The studio's form, and what is chosen in it.
+// Access to the studio's form: the chosen pictures, and errors.
 
 export const form = document.querySelector("form.studio");
 export const maxStyles = Number(form.dataset.maxStyles);
@@ -16,7 +16,7 @@ export function imageOf(choice) {
 }
 
 export function sizeOf(image) {
-  // The picture's own size; the properties are what it takes on the page.
+  // Attributes have the picture's own size; the properties have its size on the page.
   return [Number(image.getAttribute("width")), Number(image.getAttribute("height"))];
 }
 
@@ -24,6 +24,6 @@ export function showError(name, sentence) {
   const error = form.querySelector(`[data-error="${name}"]`);
   error.textContent = sentence;
   error.hidden = !sentence;
-  // What the server said of the last order is settled by the next choice.
+  // The next choice makes the server's error on the last order obsolete.
   document.getElementById(`${name}-error`)?.remove();
 }

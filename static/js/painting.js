@@ -1,7 +1,7 @@
-// Follows a painting without reloading. The page works without this script: it then reloads itself.
+// Follows a painting without reloading. Without this script, the page reloads itself.
 
 import { showPreview } from "./preview.js";
-import { showLine, showProgress } from "./progress.js";
+import { showProgress, showQueueText } from "./progress.js";
 
 const POLL_EVERY_MS = 1000;
 const SLOWEST_MS = 8000;
@@ -23,7 +23,7 @@ async function follow(delay = POLL_EVERY_MS) {
       location.reload();
       return;
     }
-    showLine(byRole("line"), status.line);
+    showQueueText(byRole("queue-text"), status.queue_text);
     if (status.state === "running") {
       showProgress(byRole("progress"), byRole("percent"), status.progress);
       showPreview(byRole("preview"), status.preview);

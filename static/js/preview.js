@@ -2,7 +2,7 @@
 
 export function showPreview(image, address) {
   if (!image || !address || image.getAttribute("src") === address) return;
-  // Swapped only once loaded, so that the canvas never goes blank.
+  // Replaced only once the next image is loaded, so that the canvas is never blank.
   const next = new Image();
   next.onload = () => {
     image.src = address;

@@ -1,10 +1,10 @@
-// Shows how far a painting is, and its place in the line.
+// Shows the progress of a painting, and its place in the queue.
 
 const title = document.title;
 
-export function showLine(line, sentence) {
-  // The line is absent where the server says something more important (no worker, no queue).
-  if (line && sentence && line.textContent.trim() !== sentence) line.textContent = sentence;
+export function showQueueText(element, text) {
+  // The element is absent where the server has something more important to say (no worker).
+  if (element && text && element.textContent.trim() !== text) element.textContent = text;
 }
 
 export function showProgress(bar, percent, progress) {

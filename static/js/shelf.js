@@ -1,4 +1,4 @@
-// Puts an uploaded picture on its shelf as a choice, copied from the shelf's template.
+// Adds an uploaded picture to its shelf, as a copy of the shelf's template.
 
 import { form } from "./form.js";
 

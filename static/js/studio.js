@@ -1,5 +1,5 @@
-// Enhances the studio: pictures go up at once, and the easel and the forecast follow what is chosen.
-// Without this script the form sends everything at once.
+// Enhances the studio: pictures are uploaded at once; easel and forecast follow every change.
+// Without this script, the form sends everything together.
 
 import { showEasel } from "./easel.js";
 import { takeChosenFiles, takeDroppedFiles, takePastedFiles } from "./files.js";
@@ -27,7 +27,7 @@ form.addEventListener("change", ({ target }) => {
   showChosen();
 });
 form.addEventListener("submit", () => showSending(true));
-// Coming back by the Back button must not find a dead button.
+// A page restored by the Back button must not keep a disabled button.
 window.addEventListener("pageshow", () => {
   showSending(false);
   showChosen();

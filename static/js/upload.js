@@ -1,9 +1,9 @@
-// Uploads pictures one by one as they come, and chooses them.
+// Uploads pictures one by one, and selects them.
 
 import { chosen, form, maxStyles, showError } from "./form.js";
 import { choose } from "./shelf.js";
 
-const BROKE_OFF = "The upload broke off. Check the connection and try again.";
+const INTERRUPTED = "The upload broke off. Check the connection and try again.";
 const LOGGED_OUT = "You were logged out. Reload the page and log in.";
 
 export async function upload(name, files) {
@@ -29,7 +29,7 @@ function send(name, file) {
   body.append("role", name === "content" ? "content" : "style");
   body.append("file", file);
   return new Promise((resolve) => {
-    // fetch() does not tell how much has gone up.
+    // fetch() does not report the progress of an upload.
     const request = new XMLHttpRequest();
     request.open("POST", form.dataset.upload);
     request.setRequestHeader("Accept", "application/json");
@@ -42,7 +42,7 @@ function send(name, file) {
       bar.hidden = true;
       if (request.status === 200) resolve({ picture: request.response });
       else if (request.status === 401) resolve({ error: LOGGED_OUT });
-      else resolve({ error: request.response?.error ?? BROKE_OFF });
+      else resolve({ error: request.response?.error ?? INTERRUPTED });
     };
     request.send(body);
   });

@@ -1,11 +1,12 @@
-"""What must hold on every page, whatever it is about."""
+"""Checks of any page: layout, images, accessibility."""
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 PHONE = (360, 740)
+"""Width and height of a phone's window, px."""
 DESKTOP = (1280, 860)
-"""Width and height of a window, px."""
+"""Width and height of a desktop's window, px."""
 
 BROKEN_IMAGES = """async () => {
     const images = [...document.images];
@@ -25,24 +26,24 @@ LAYOUT_SHIFT = """() => {
 }"""
 
 
-def check_page(page: Page, what: str) -> None:
-    """Everything that can be asked of any page without looking at it."""
-    scrolled, shown = page.evaluate(
+def check_page(page: Page, name: str) -> None:
+    """Check that a page fits its width, has whole images, and does not shift while it loads."""
+    content_px, window_px = page.evaluate(
         "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
     )
-    assert scrolled <= shown, f"{what}: {scrolled} px of content in {shown} px"
-    assert page.evaluate(BROKEN_IMAGES) == [], what
-    assert page.evaluate(LAYOUT_SHIFT) == 0, what
+    assert content_px <= window_px, f"{name}: {content_px} px of content in {window_px} px"
+    assert page.evaluate(BROKEN_IMAGES) == [], name
+    assert page.evaluate(LAYOUT_SHIFT) == 0, name
 
 
-def check_for_everybody(page: Page, what: str) -> None:
-    """No rule of axe is broken, by day and by night."""
+def check_accessibility(page: Page, name: str) -> None:
+    """Check a page against the rules of axe, in the light and the dark theme."""
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)
         violations = Axe().run(page).response["violations"]
-        found = [
+        failures = [
             (violation["id"], node["html"], node["failureSummary"])
             for violation in violations
             for node in violation["nodes"]
         ]
-        assert found == [], f"{what}, {scheme}"
+        assert failures == [], f"{name}, {scheme}"

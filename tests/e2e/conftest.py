@@ -1,4 +1,4 @@
-"""End-to-end tests drive Chromium against the site as `make run` starts it."""
+"""Fixtures of the end-to-end tests: Chromium, and the site as `make run` starts it."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,20 +10,21 @@ from playwright.sync_api import BrowserContext, BrowserType, Page
 
 from tests.browser import BrowserMissing, chromium
 from tests.e2e.state import Person, clear
-from tests.e2e.visitors import Watch
+from tests.e2e.visitors import ErrorMonitor
 from tests.servers import RedisServer, Site, start_site
 from webapp import create_app
 from webapp.extensions import db
 
 ONE_THREAD = {"PIC2PAINT_TORCH_THREADS": "1"}
-"""The browser needs the other core; two threads that wait for each other take far longer."""
+"""Setting that leaves the other core to the browser: with two threads, both take far longer."""
 
 OpenPage = Callable[..., Page]
+"""Type of the fixture `open_page`."""
 
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer) -> Iterator[Site]:
-    """The running site, one for all tests."""
+    """Start one site for all tests."""
     folder = tmp_path_factory.mktemp("site") / "instance"
     with start_site(folder, redis_server.url, **ONE_THREAD) as running:
         yield running
@@ -31,7 +32,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer) ->
 
 @pytest.fixture(scope="session")
 def app(site: Site) -> Iterator[Flask]:
-    """An application of our own on the site's data, to set up state."""
+    """Make an application on the site's data, to set up state."""
     app = create_app(site.config)
     yield app
     with app.app_context():
@@ -40,14 +41,14 @@ def app(site: Site) -> Iterator[Flask]:
 
 @pytest.fixture
 def empty_site(app: Flask) -> Flask:
-    """The site as it was installed: nobody has signed up."""
+    """Empty the site: nobody has signed up."""
     clear(app)
     return app
 
 
 @pytest.fixture
 def owner(empty_site: Flask) -> Person:
-    """The first person of a site that is otherwise empty."""
+    """Sign up the owner of a site that is otherwise empty."""
     return Person(empty_site, "Ada")
 
 
@@ -55,7 +56,7 @@ def owner(empty_site: Flask) -> Person:
 def browser_type_launch_args(
     browser_type_launch_args: dict[str, Any], browser_type: BrowserType
 ) -> dict[str, Any]:
-    """Playwright's, with the Chromium of this machine."""
+    """Return Playwright's arguments with the path of Chromium."""
     try:
         path = chromium(Path(browser_type.executable_path))
     except BrowserMissing as error:
@@ -65,19 +66,19 @@ def browser_type_launch_args(
 
 @pytest.fixture(scope="session")
 def base_url(site: Site) -> str:
-    """The site's address: pages are opened as `page.goto("/gallery")`."""
+    """Return the site's address, to which `page.goto("/gallery")` is relative."""
     return site.url
 
 
 @pytest.fixture
 def open_page(new_context: Callable[..., BrowserContext], base_url: str) -> Iterator[OpenPage]:
-    """Open a browser of its own for a person; afterwards nothing in it may have gone wrong.
+    """Open browsers; afterwards, check that nothing in them went wrong.
 
     `open_page(person)` is logged in, `open_page()` is a visitor. `expects` names the statuses
     from 400 on that the test brings about, `address` another site than the one for all tests;
     other keywords go to Playwright's new context.
     """
-    watches = []
+    monitors: list[ErrorMonitor] = []
 
     def open_(
         person: Person | None = None,
@@ -92,9 +93,9 @@ def open_page(new_context: Callable[..., BrowserContext], base_url: str) -> Iter
         if person is not None:
             address = options.get("base_url", base_url)
             context.add_cookies([{**person.cookie(), "url": address}])  # type: ignore[typeddict-item]
-        watches.append(Watch(context, expects or set()))
+        monitors.append(ErrorMonitor(context, expects or set()))
         return context.new_page()
 
     yield open_
-    for watch in watches:
-        watch.check()
+    for monitor in monitors:
+        monitor.check()

@@ -1,4 +1,4 @@
-"""One navigator for each family of pages: tests say what people do, these know where."""
+"""Navigators, one for each family of pages: they know the elements that people use."""
 
 import base64
 import re
@@ -8,13 +8,13 @@ from pathlib import Path
 from playwright.sync_api import Download, Locator, Page, expect
 
 PAINTING_TIMEOUT_S = 240
-"""For a small draft on a machine that is busy with other things."""
+"""Time for a small draft on a busy machine."""
 STEP_TIMEOUT_S = 30
-"""For the worker to begin or to stop."""
+"""Time for the worker to begin or to stop."""
 
 
 class AccountPages:
-    """Sign up, log in, log out, and the look."""
+    """Sign-up, log-in, log-out, and the theme."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -34,18 +34,18 @@ class AccountPages:
     def log_out(self) -> None:
         self.page.get_by_role("button", name="Log out").click()
 
-    def choose_look(self, look: str) -> None:
-        self.page.get_by_role("group", name="Look").get_by_role("button", name=look).click()
+    def choose_theme(self, theme: str) -> None:
+        self.page.get_by_role("group", name="Look").get_by_role("button", name=theme).click()
 
     @property
     def background(self) -> str:
-        """The color behind everything, as the browser computes it."""
+        """Color of the page's background, as the browser computes it."""
         color: str = self.page.evaluate("getComputedStyle(document.body).backgroundColor")
         return color
 
 
 class StudioPage:
-    """Where an order is made up."""
+    """Studio, where paintings are ordered."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -60,17 +60,17 @@ class StudioPage:
         self.page.locator("#style_files").set_input_files(list(paths))
 
     def drop(self, slot: str, name: str, data: bytes) -> None:
-        """Drop a file that comes from outside the browser on a shelf."""
-        self._carry(self.shelf(slot).locator("xpath=.."), "drop", "dataTransfer", name, data)
+        """Drop a file from outside the browser on a shelf."""
+        self._dispatch(self.shelf(slot).locator("xpath=.."), "drop", "dataTransfer", name, data)
 
     def paste(self, name: str, data: bytes) -> None:
-        self._carry(self.page.locator("h1"), "paste", "clipboardData", name, data)
+        self._dispatch(self.page.locator("h1"), "paste", "clipboardData", name, data)
 
     def shelf(self, slot: str) -> Locator:
         return self.page.locator(f'[data-shelf="{slot}"]')
 
     def choice(self, title: str) -> Locator:
-        """A picture on a shelf, as the radio button or checkbox that it is."""
+        """Return the radio button or checkbox of a picture on a shelf."""
         return (
             self.page.locator(".choice")
             .get_by_role("radio", name=title, exact=True)
@@ -78,11 +78,11 @@ class StudioPage:
         )
 
     def choose(self, title: str) -> None:
-        # The label is what people see and click; the field itself is transparent.
+        # People see and click the label; the field itself is transparent.
         self.page.locator(".choice label").filter(has=self.page.get_by_alt_text(title)).click()
 
     def on_easel(self, slot: str) -> Locator:
-        """What stands on the easel: `content`, `styles` or `result`."""
+        """Return the images on the easel in `content`, `styles` or `result`."""
         return self.page.locator(f'[data-slot="{slot}"] .mount > *')
 
     @property
@@ -90,7 +90,7 @@ class StudioPage:
         return self.page.locator('[data-role="result-caption"]')
 
     def alert(self, group: str) -> Locator:
-        """The sentence that stands beside `Photo` or `Style`."""
+        """Return the error beside `Photo` or `Style`."""
         return self.page.locator("fieldset.pick").filter(has_text=group).get_by_role("alert")
 
     @property
@@ -106,7 +106,7 @@ class StudioPage:
         return self.page.get_by_label("Seed")
 
     def option(self, group: str, name: str) -> Locator:
-        """A choice of `Colors` or `Effort`."""
+        """Return a choice of `Colors` or `Effort`."""
         group_box = self.page.get_by_role("group", name=group)
         return group_box.get_by_role("radio", name=re.compile(f"^{name}"))
 
@@ -114,7 +114,7 @@ class StudioPage:
         self.page.get_by_text("For experts").click()
 
     def ask_for_draft(self, colors: str = "Both") -> None:
-        """The least work that the form offers."""
+        """Choose the settings with the least work."""
         self.size.select_option("256")
         self.option("Effort", "Draft").check()
         self.option("Colors", colors).check()
@@ -122,13 +122,13 @@ class StudioPage:
     def order(self) -> None:
         self.page.get_by_role("button", name="Paint it").click()
 
-    def _carry(self, target: Locator, event: str, field: str, name: str, data: bytes) -> None:
+    def _dispatch(self, target: Locator, event: str, field: str, name: str, data: bytes) -> None:
         target.evaluate(
             """(target, {event, field, name, data}) => {
                 const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
-                const carried = new DataTransfer();
-                carried.items.add(new File([bytes], name));
-                const options = {bubbles: true, cancelable: true, [field]: carried};
+                const transfer = new DataTransfer();
+                transfer.items.add(new File([bytes], name));
+                const options = {bubbles: true, cancelable: true, [field]: transfer};
                 const kind = event === "paste" ? ClipboardEvent : DragEvent;
                 target.dispatchEvent(new kind(event, options));
             }""",
@@ -137,7 +137,7 @@ class StudioPage:
 
 
 class PaintingPage:
-    """One painting, in whatever state."""
+    """Page of a painting, in any state."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -154,12 +154,12 @@ class PaintingPage:
         return self.page.get_by_role("heading", level=1)
 
     def wait_for_heading(self, heading: str, timeout_s: float = PAINTING_TIMEOUT_S) -> None:
-        """Without touching the page: it must turn by itself."""
+        """Wait until the page, which must reload by itself, has this heading."""
         expect(self.heading).to_have_text(heading, timeout=timeout_s * 1000)
 
     @property
     def preview(self) -> Locator:
-        """The painting while it grows."""
+        """Preview of the running painting."""
         return self.page.locator('[data-role="preview"]:not(.pale)')
 
     @property
@@ -174,7 +174,7 @@ class PaintingPage:
 
     @property
     def shown(self) -> Locator:
-        """The one picture that hangs in the frame."""
+        """Picture that the viewer shows."""
         return self.page.locator(".frame img:visible")
 
     def download(self, rendition: str) -> Download:
@@ -183,12 +183,12 @@ class PaintingPage:
         return download.value
 
     def press(self, name: str) -> None:
-        """One of the buttons beside the painting."""
+        """Press one of the buttons beside the painting."""
         self.page.locator("aside").get_by_role("button", name=name).click()
 
 
 class GalleryPages:
-    """The wall and the trash."""
+    """Gallery and trash."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -224,7 +224,7 @@ class GalleryPages:
 
 
 class PeoplePage:
-    """Where the owner invites others."""
+    """Page of the site's owner, with invitations."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -232,8 +232,8 @@ class PeoplePage:
     def open(self) -> None:
         self.page.goto("/people/")
 
-    def invite(self, whom: str) -> str:
-        """Make an invitation; its link."""
-        self.page.get_by_label("For whom?").fill(whom)
+    def invite(self, note: str) -> str:
+        """Make an invitation and return its link."""
+        self.page.get_by_label("For whom?").fill(note)
         self.page.get_by_role("button", name="Make an invitation link").click()
-        return self.page.get_by_label(whom).input_value()
+        return self.page.get_by_label(note).input_value()

@@ -1,4 +1,4 @@
-"""The site over a slow line: each page comes in two parts."""
+"""Proxy that sends each page of the site in two parts, as a slow line does."""
 
 import contextlib
 import time
@@ -11,12 +11,12 @@ from tests.servers import answering
 
 @contextlib.contextmanager
 def slow_line(address: str, break_after: bytes, pause_s: float) -> Iterator[str]:
-    """An address at which the site's pages come up to some bytes, and the rest after a pause."""
+    """Serve the site's pages up to ``break_after``, and the rest after a pause, at an address."""
 
     def relay(request: BaseHTTPRequestHandler) -> None:
         headers = {"Cookie": request.headers.get("Cookie", "")}
-        asked = urllib.request.Request(address + request.path, headers=headers)
-        with urllib.request.urlopen(asked) as answer:
+        upstream = urllib.request.Request(address + request.path, headers=headers)
+        with urllib.request.urlopen(upstream) as answer:
             body, kind = answer.read(), answer.headers["Content-Type"]
         request.send_response(200)
         request.send_header("Content-Type", kind)
@@ -25,7 +25,7 @@ def slow_line(address: str, break_after: bytes, pause_s: float) -> Iterator[str]
         first, mark, rest = body.partition(break_after)
         request.wfile.write(first + mark)
         if mark:
-            # This is what it is about: a browser that has half a page for so long.
+            # A pause on purpose, not a wait: the browser has half a page meanwhile.
             time.sleep(pause_s)
             request.wfile.write(rest)
 

@@ -1,4 +1,4 @@
-"""State that a test does not drive: rows and files, written as the site itself writes them."""
+"""State set up directly: rows and files as the site itself writes them."""
 
 import io
 import shutil
@@ -26,18 +26,19 @@ from webapp.models import (
     now,
 )
 from webapp.orders import queue
-from webapp.storage.files import THUMBNAIL_EDGES_PX, Storage
+from webapp.storage.files import Storage
+from webapp.storage.thumbnails import RENDITION_EDGES_PX
 from webapp.uploads import library
 from webapp.uploads.validate import Upload
 from webapp.views import accounts
 
 PASSWORD = "a short sentence"
-ALL_COLORS = tuple(kind.value for kind in Rendition)
+ALL_RENDITIONS = tuple(kind.value for kind in Rendition)
 ATTEMPT_ID = "0" * 32
 
 
 def photo(width: int = 320, height: int = 128) -> Image.Image:
-    """A hill under a sky with a sun: something to recognize."""
+    """Return a photo: a hill under a sky with a sun."""
     image = Image.new("RGB", (width, height), "#7fb2d9")
     draw = ImageDraw.Draw(image)
     draw.ellipse((width * 0.65, height * 0.1, width * 0.65 + height * 0.4, height * 0.5), "#f6d94c")
@@ -47,7 +48,7 @@ def photo(width: int = 320, height: int = 128) -> Image.Image:
 
 
 def style(width: int = 240, height: int = 240, color: str = "#b3301f") -> Image.Image:
-    """Broad stripes: a look of its own."""
+    """Return a style picture: broad stripes."""
     image = Image.new("RGB", (width, height), "#f3e9d2")
     draw = ImageDraw.Draw(image)
     for x in range(-height, width, 24):
@@ -56,19 +57,19 @@ def style(width: int = 240, height: int = 240, color: str = "#b3301f") -> Image.
     return image
 
 
-def encoded(image: Image.Image, kind: str = "PNG") -> bytes:
-    """The bytes of a file."""
+def encode(image: Image.Image, kind: str = "PNG") -> bytes:
+    """Return an image as the bytes of a file."""
     buffer = io.BytesIO()
     image.save(buffer, kind)
     return buffer.getvalue()
 
 
 def clear(app: Flask) -> None:
-    """Bring the site back to how it was installed: no people, nothing painted, no rates used."""
+    """Remove all accounts, paintings and files, and reset the rate limits."""
     config: Config = app.config["PIC2PAINT"]
     with app.app_context():
         with write_transaction() as database:
-            # In this order; what belongs to them goes with them.
+            # In this order of foreign keys; dependent rows are deleted with them.
             for model in (Painting, Picture, Invitation, User):
                 database.execute(db.delete(model))
         db.session.remove()
@@ -79,10 +80,10 @@ def clear(app: Flask) -> None:
 
 
 class Person:
-    """Somebody with an account, and what is theirs."""
+    """Account on the site, with its pictures and paintings."""
 
     def __init__(self, app: Flask, name: str) -> None:
-        """Sign somebody up; the first one owns the site."""
+        """Sign up an account; the first one owns the site."""
         self.app = app
         self.name = name
         with app.app_context():
@@ -94,7 +95,7 @@ class Person:
             self.id = accounts.create_user(name, PASSWORD, invitation).id
 
     def cookie(self) -> dict[str, str]:
-        """The cookie of a browser in which this person is logged in."""
+        """Return the session cookie of a new log-in."""
         with self.app.test_request_context():
             user = db.session.get_one(User, self.id)
             access.log_in(user)
@@ -105,7 +106,7 @@ class Person:
         return {"name": name, "value": value}
 
     def upload(self, image: Image.Image, title: str, *, is_style: bool = False) -> str:
-        """Keep a picture; its public id."""
+        """Store a picture and return its public id."""
         with self._request():
             return library.save_picture(Upload(title, image), is_style=is_style).public_id
 
@@ -115,27 +116,28 @@ class Person:
         *,
         title: str = "Hill",
         size: tuple[int, int] = (640, 480),
-        colors: Sequence[str] = ALL_COLORS,
-        made: Sequence[str] | None = None,
+        renditions: Sequence[str] = ALL_RENDITIONS,
+        finished: Sequence[str] | None = None,
         has_preview: bool = False,
         trashed: bool = False,
         **values: Any,
     ) -> str:
-        """Hang a painting; its public id.
+        """Store a painting with its files and return its public id.
 
         Args:
-            state: where it stands.
-            title: of the photo.
-            size: of the photo, width and height.
-            colors: the renditions that were asked for.
-            made: those that are there; all if it is done, else none.
-            has_preview: whether a preview was stored.
-            trashed: whether it lies in the trash.
+            state: the painting's state.
+            title: the photo's title.
+            size: width and height of the photo, px.
+            renditions: the renditions that were ordered.
+            finished: the renditions that exist; None: all if the painting is done, else none.
+            has_preview: whether a preview is stored.
+            trashed: whether the painting is in the trash.
             values: other columns.
         """
         content_id = self.upload(photo(*size), title)
         style_id = self.upload(style(), "Stripes", is_style=True)
-        made = (colors if state is State.DONE else ()) if made is None else made
+        if finished is None:
+            finished = renditions if state is State.DONE else ()
         settings: dict[str, Any] = {
             "long_edge_px": 512,
             "strength": 0.5,
@@ -150,8 +152,7 @@ class Person:
         if state.is_final:
             settings["finished_at"] = now()
         if state is State.RUNNING:
-            # Far enough ahead that no worker takes it for abandoned.
-            settings |= {"attempt_id": ATTEMPT_ID}
+            settings["attempt_id"] = ATTEMPT_ID
         with self._request():
             content = db.session.execute(db.select(Picture).filter_by(public_id=content_id))
             styles = db.session.execute(db.select(Picture).filter_by(public_id=style_id))
@@ -161,7 +162,7 @@ class Person:
                 idempotency_key=f"test-{content_row.id}-{now().timestamp()}",
                 content_id=content_row.id,
                 style_links=[PaintingStyle(position=0, picture_id=style_row.id)],
-                rendition_names=list(colors),
+                rendition_names=list(renditions),
                 state=state,
                 preview_version=int(has_preview),
                 **(settings | values),
@@ -179,20 +180,20 @@ class Person:
                 )
             )
             if has_preview:
-                storage.write(storage.preview(public_id), encoded(image, "JPEG"))
-            for kind in map(Rendition, made):
-                storage.write(storage.rendition(public_id, kind, ATTEMPT_ID), encoded(image))
-                for edge_px in THUMBNAIL_EDGES_PX:
+                storage.write(storage.preview(public_id), encode(image, "JPEG"))
+            for kind in map(Rendition, finished):
+                storage.write(storage.rendition(public_id, kind, ATTEMPT_ID), encode(image))
+                for edge_px in RENDITION_EDGES_PX:
                     path = storage.rendition_thumbnail(public_id, kind, ATTEMPT_ID, edge_px)
                     small = image.copy()
                     small.thumbnail((edge_px, edge_px))
-                    storage.write(path, encoded(small, "WEBP"))
+                    storage.write(path, encode(small, "WEBP"))
             with write_transaction() as database:
-                for kind in made:
+                for name in finished:
                     database.add(
                         RenditionFile(
                             painting_id=painting.id,
-                            kind=kind,
+                            kind=name,
                             attempt_id=ATTEMPT_ID,
                             width=image.width,
                             height=image.height,
@@ -202,24 +203,26 @@ class Person:
             return public_id
 
     def order(self, **values: Any) -> str:
-        """Order a painting, which the worker takes soon; its public id."""
+        """Queue a painting for the worker and return its public id."""
         public_id = self.painting(State.QUEUED, **values)
         with self.app.app_context():
-            # Redis may be slow for a moment, and then a watchman issues the ticket.
+            # If Redis is slow for a moment, the reaper issues the ticket later.
             queue.enqueue()
         return public_id
 
     @contextmanager
     def _request(self) -> Iterator[None]:
-        """A request of this person."""
+        """Enter a request of this person."""
         with self.app.test_request_context():
             g.user = db.session.get_one(User, self.id)
             yield
 
 
 def state_of(app: Flask, public_id: str) -> str:
-    """Where a painting stands now."""
+    """Return the state of a painting."""
     with app.app_context():
-        state = db.session.scalar(db.select(Painting.state).where(Painting.public_id == public_id))
+        state: str | None = db.session.scalar(
+            db.select(Painting.state).where(Painting.public_id == public_id)
+        )
         assert state is not None
         return state

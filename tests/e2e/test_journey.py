@@ -1,4 +1,4 @@
-"""From signing up to the painting on the wall, and off it again."""
+"""A whole journey: sign up, order, watch, download, and remove a painting."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.e2e.state import PASSWORD, photo, style
 
 TITLE = "hill in the style of stripes"
 SIZE = (256, 102)
-"""Of the painting: `photo()` at the smallest long edge."""
+"""Width and height of the painting, px: `photo()` at the smallest long edge."""
 
 
 @pytest.fixture
@@ -31,8 +31,8 @@ def style_file(tmp_path: Path) -> Path:
     return path
 
 
-def remove_it(page: Page, title: str) -> None:
-    """Into the trash, back, into it again, and gone."""
+def remove_painting(page: Page, title: str) -> None:
+    """Move a painting to the trash, undo that, move it again, and remove it for good."""
     gallery, painting = GalleryPages(page), PaintingPage(page)
     painting.press("Move to trash")
     expect(gallery.empty).to_be_visible()
@@ -91,7 +91,7 @@ def test_with_scripts(
     gallery.open()
     assert gallery.captions() == [TITLE]
     gallery.cards.get_by_role("link").click()
-    remove_it(page, TITLE)
+    remove_painting(page, TITLE)
 
 
 def test_without_scripts(
@@ -102,7 +102,7 @@ def test_without_scripts(
 
     studio = StudioPage(page)
     expect(page.get_by_role("heading", level=1)).to_have_text("New painting")
-    # What only a script could fill or offer is not there.
+    # Elements that need a script are hidden.
     expect(page.locator(".easel")).to_be_hidden()
     expect(page.get_by_text("drop or paste it here")).to_be_hidden()
     no_picture = tmp_path / "letter.jpg"
@@ -143,7 +143,7 @@ def test_without_scripts(
     gallery.open()
     assert gallery.captions() == [TITLE]
     gallery.cards.get_by_role("link").click()
-    remove_it(page, TITLE)
+    remove_painting(page, TITLE)
 
 
 def test_ready_pair(empty_site: Flask, open_page: OpenPage) -> None:

@@ -1,4 +1,4 @@
-"""Every page in every state: small and large, by day and by night, by keyboard, for everybody."""
+"""Every page in every state: on phone and desktop, in both themes, by keyboard, with axe."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Page, expect
 
-from tests.e2e.checks import DESKTOP, PHONE, check_for_everybody, check_page
+from tests.e2e.checks import DESKTOP, PHONE, check_accessibility, check_page
 from tests.e2e.conftest import OpenPage
 from tests.e2e.navigators import PaintingPage, PeoplePage, StudioPage
 from tests.e2e.slow_line import slow_line
@@ -18,24 +18,24 @@ from webapp.models import State
 LONG_TITLE = "IMG_20240611_184210_a_very_long_name_from_a_camera_without_any_spaces"
 
 
-class World:
-    """A site with something of everything on it; its worker rests, so that nothing moves."""
+class FullSite:
+    """Site with a painting in every state; its worker is stopped, so that nothing changes."""
 
     def __init__(self, app: Flask) -> None:
-        """Set everything up."""
+        """Set up the accounts and paintings."""
         self.owner = Person(app, "Ada Lovelace")
         self.guest = Person(app, "Grace")
         ada = self.owner
         self.done = ada.painting(size=(640, 480), title="Harbor in the morning")
-        self.one_color = ada.painting(size=(480, 640), colors=["styled"], title="Tower")
-        self.wide = ada.painting(size=(1200, 200), colors=["luminance"], title=LONG_TITLE)
+        self.one_color = ada.painting(size=(480, 640), renditions=["styled"], title="Tower")
+        self.wide = ada.painting(size=(1200, 200), renditions=["luminance"], title=LONG_TITLE)
         self.queued = ada.painting(State.QUEUED, size=(600, 400), title="Cup")
         self.begun = ada.painting(State.RUNNING, size=(620, 400), title="Roof")
         self.running = ada.painting(
             State.RUNNING, size=(400, 600), title="Cat", has_preview=True, progress=0.37
         )
         self.half_done = ada.painting(
-            State.RUNNING, size=(500, 500), title="Rose", made=["styled"], progress=0.7
+            State.RUNNING, size=(500, 500), title="Rose", finished=["styled"], progress=0.7
         )
         self.failed = ada.painting(
             State.FAILED,
@@ -44,7 +44,7 @@ class World:
             failure_reason="The disk is full. Ask the owner.",
         )
         self.stopped = ada.painting(
-            State.CANCELLED, size=(700, 400), title="Boat", made=["styled"], progress=0.4
+            State.CANCELLED, size=(700, 400), title="Boat", finished=["styled"], progress=0.4
         )
         self.cancelled = ada.painting(State.CANCELLED, size=(660, 400), title="Car")
         self.trashed = ada.painting(size=(640, 500), title="Fog", trashed=True)
@@ -52,10 +52,10 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(site: Site, app: Flask) -> Iterator[World]:
+def full_site(site: Site, app: Flask) -> Iterator[FullSite]:
     site.control("stop", "worker")
     clear(app)
-    yield World(app)
+    yield FullSite(app)
     clear(app)
     site.control("start", "worker")
 
@@ -96,12 +96,12 @@ PAINTINGS = (
     *("done", "one_color", "wide", "queued", "begun", "running", "half_done"),
     *("failed", "stopped", "cancelled", "trashed"),
 )
-PAGES: dict[str, tuple[str | None, Callable[[Page, World], object]]] = {
+PAGES: dict[str, tuple[str | None, Callable[[Page, FullSite], object]]] = {
     "gallery": ("owner", lambda page, _: page.goto("/")),
     "gallery-empty": ("guest", lambda page, _: page.goto("/")),
     "trash": ("owner", lambda page, _: page.goto("/trash")),
     "trash-empty": ("guest", lambda page, _: page.goto("/trash")),
-    "confirm": ("owner", lambda page, world: page.goto(f"/trash/{world.trashed}/remove")),
+    "confirm": ("owner", lambda page, full_site: page.goto(f"/trash/{full_site.trashed}/remove")),
     "studio": ("owner", lambda page, _: with_easel(page)),
     "studio-first": ("guest", lambda page, _: page.goto("/studio")),
     "studio-errors": ("owner", lambda page, _: with_errors(page)),
@@ -110,30 +110,30 @@ PAGES: dict[str, tuple[str | None, Callable[[Page, World], object]]] = {
     "invitation-needed": (None, lambda page, _: page.goto("/sign-up")),
     "nothing-here": ("owner", lambda page, _: page.goto("/nowhere")),
 }
-"""Who opens it, and how."""
+"""Name of a page -> the attribute of `FullSite` that opens it (None: a visitor), and how."""
 
 
-def test_a_page_that_comes_in_parts_does_not_move(
-    world: World, open_page: OpenPage, base_url: str
+def test_page_that_arrives_in_parts_does_not_shift(
+    full_site: FullSite, open_page: OpenPage, base_url: str
 ) -> None:
     with slow_line(base_url, break_after=b"Gallery</a>", pause_s=1.0) as address:
-        page = open_page(world.owner, width=PHONE[0], height=PHONE[1])
-        page.goto(f"{address}/paintings/{world.done}")
+        page = open_page(full_site.owner, width=PHONE[0], height=PHONE[1])
+        page.goto(f"{address}/paintings/{full_site.done}")
         check_page(page, "done over a slow line")
 
 
 @pytest.mark.parametrize("name", [*PAINTINGS, *PAGES])
-def test_page(world: World, open_page: OpenPage, name: str) -> None:
-    who, visit = PAGES.get(name, ("owner", None))
-    person = None if who is None else getattr(world, who)
+def test_page(full_site: FullSite, open_page: OpenPage, name: str) -> None:
+    person_name, visit = PAGES.get(name, ("owner", None))
+    person = None if person_name is None else getattr(full_site, person_name)
     for width, height in (PHONE, DESKTOP):
         page = open_page(person, width=width, height=height, expects={403, 404, 422})
         if visit is None:
-            page.goto(f"/paintings/{getattr(world, name)}")
+            page.goto(f"/paintings/{getattr(full_site, name)}")
         else:
-            visit(page, world)
+            visit(page, full_site)
         check_page(page, f"{name} at {width} px")
-        check_for_everybody(page, f"{name} at {width} px")
+        check_accessibility(page, f"{name} at {width} px")
 
 
 # A group of radio buttons is one stop of the Tab key.
@@ -149,7 +149,7 @@ TAB_STOPS = """() => {
     }
     return [...stops.values()].map((e) => e.outerHTML);
 }"""
-# The mark may be on what stands for the control: its label.
+# The outline may be on the control or on its label.
 FOCUS = """() => {
     const e = document.activeElement;
     if (e === document.body) return null;
@@ -162,31 +162,31 @@ FOCUS = """() => {
 
 
 @pytest.mark.parametrize("address", ["/studio", "/", "/trash", "/people/", "done", "running"])
-def test_tab_reaches_everything(world: World, open_page: OpenPage, address: str) -> None:
-    page = open_page(world.owner)
-    painting_id = getattr(world, address, None)
+def test_tab_reaches_everything(full_site: FullSite, open_page: OpenPage, address: str) -> None:
+    page = open_page(full_site.owner)
+    painting_id = getattr(full_site, address, None)
     page.goto(f"/paintings/{painting_id}" if painting_id else address)
     expected = page.evaluate(TAB_STOPS)
-    reached = []
+    reached: list[str] = []
     for _ in expected:
         page.keyboard.press("Tab")
         focus = page.evaluate(FOCUS)
         assert focus is not None, f"the focus left the page after {reached[-1:]}"
         html, is_marked = focus
-        assert is_marked, f"nobody can see that this has the focus: {html}"
+        assert is_marked, f"no outline shows that this has the focus: {html}"
         reached.append(html)
     assert reached == expected
 
 
-def test_keys(world: World, open_page: OpenPage) -> None:
-    page = open_page(world.owner)
+def test_keys(full_site: FullSite, open_page: OpenPage) -> None:
+    page = open_page(full_site.owner)
     page.goto("/")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     assert page.url.endswith("#main")
 
     painting = PaintingPage(page)
-    painting.open(world.done)
+    painting.open(full_site.done)
     painting.tab("Style's colors").focus()
     for alt in ("photo's palette", "photo's hues", "The photo", "style's colors"):
         page.keyboard.press("ArrowRight")

@@ -1,4 +1,4 @@
-"""Paintings that do not go straight from the order to the wall."""
+"""Paintings that are stopped, cancelled, retried or continued."""
 
 import re
 from pathlib import Path
@@ -13,8 +13,8 @@ from webapp import create_app
 from webapp.extensions import db
 
 LONG = {"long_edge_px": 1024, "effort": "fine"}
-"""Enough work to be stopped in the middle of it."""
-SMALL = {"long_edge_px": 256, "effort": "draft", "size": (320, 128), "colors": ["styled"]}
+"""Settings with enough work to be stopped in the middle of it."""
+SMALL = {"long_edge_px": 256, "effort": "draft", "size": (320, 128), "renditions": ["styled"]}
 
 
 def test_stop_and_retry(owner: Person, open_page: OpenPage) -> None:
@@ -34,7 +34,7 @@ def test_stop_and_retry(owner: Person, open_page: OpenPage) -> None:
 
     gallery.cards.get_by_role("link").click()
     painting.press("Paint it after all")
-    # It grows anew; the image of the first attempt does not pass for a finished one.
+    # The painting begins anew: the first attempt's image is not shown as a finished one.
     painting.wait_for_heading("Painting", STEP_TIMEOUT_S)
     expect(page.get_by_text("Your painting is growing.")).to_be_visible()
     expect(painting.preview).to_be_visible(timeout=60_000)
@@ -60,7 +60,7 @@ def test_cancel_before_it_begins(owner: Person, open_page: OpenPage) -> None:
     painting.wait_for_heading("Stopped", STEP_TIMEOUT_S)
 
 
-def test_paint_on(owner: Person, open_page: OpenPage) -> None:
+def test_more_strokes_and_larger(owner: Person, open_page: OpenPage) -> None:
     first = owner.order(**SMALL)
     page = open_page(owner)
     painting = PaintingPage(page)
@@ -83,8 +83,9 @@ def test_paint_on(owner: Person, open_page: OpenPage) -> None:
     expect(gallery.cards).to_have_count(3)
 
 
-def test_stop_and_start_of_the_site(tmp_path: Path, open_page: OpenPage) -> None:
-    """What hung on the wall is there, what was being painted goes on, whoever was in stays in."""
+def test_restart_of_the_site_keeps_paintings_and_sessions(
+    tmp_path: Path, open_page: OpenPage
+) -> None:
     instance_dir = tmp_path / "instance"
     with start_site(instance_dir, **ONE_THREAD) as site:
         app = create_app(site.config)

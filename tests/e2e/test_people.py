@@ -1,15 +1,15 @@
-"""Several people on one site."""
+"""Accounts: invitations, log-in, and the theme."""
 
 from flask import Flask
 from playwright.sync_api import expect
 
-from tests.e2e.checks import DESKTOP, PHONE, check_for_everybody, check_page
+from tests.e2e.checks import DESKTOP, PHONE, check_accessibility, check_page
 from tests.e2e.conftest import OpenPage
 from tests.e2e.navigators import AccountPages, GalleryPages, PaintingPage, PeoplePage
 from tests.e2e.state import PASSWORD, Person
 
-NIGHT = "rgb(19, 19, 19)"
-DAY = "rgb(251, 250, 248)"
+DARK = "rgb(19, 19, 19)"
+LIGHT = "rgb(251, 250, 248)"
 
 
 def test_invitation(owner: Person, open_page: OpenPage) -> None:
@@ -46,7 +46,7 @@ def test_log_out_and_in(owner: Person, open_page: OpenPage) -> None:
     painting.open(painting_id)
     accounts.log_out()
     expect(page.get_by_text("You are logged out.")).to_be_visible()
-    # Whoever opens an address has to log in, and lands there afterwards.
+    # A visitor who opens an address logs in first and comes back to it.
     painting.open(painting_id)
     page.get_by_label("Name").fill("ada")
     page.get_by_label("Password").fill("not this one")
@@ -64,30 +64,30 @@ def test_sign_up_page(empty_site: Flask, open_page: OpenPage) -> None:
         AccountPages(page).sign_up("Ada", "short", "/")
         expect(page.get_by_role("alert")).to_be_visible()
         check_page(page, f"sign-up at {width} px")
-        check_for_everybody(page, f"sign-up at {width} px")
+        check_accessibility(page, f"sign-up at {width} px")
 
 
-def test_look(owner: Person, open_page: OpenPage) -> None:
+def test_theme(owner: Person, open_page: OpenPage) -> None:
     page = open_page(owner, color_scheme="light")
     accounts = AccountPages(page)
     page.goto("/trash")
-    assert accounts.background == DAY
-    accounts.choose_look("Dark")
+    assert accounts.background == LIGHT
+    accounts.choose_theme("Dark")
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     assert page.url.endswith("/trash")
-    assert accounts.background == NIGHT
-    # Everywhere, also after logging out, and whatever the system says.
+    assert accounts.background == DARK
+    # The theme stays after log-out and takes precedence over the system's.
     accounts.log_out()
     expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
-    assert accounts.background == NIGHT
-    accounts.choose_look("Light")
+    assert accounts.background == DARK
+    accounts.choose_theme("Light")
     expect(page.locator("html")).to_have_attribute("data-theme", "light")
     page.emulate_media(color_scheme="dark")
-    assert accounts.background == DAY
-    accounts.choose_look("System")
+    assert accounts.background == LIGHT
+    accounts.choose_theme("System")
     expect(page.locator("html")).to_have_attribute("data-theme", "system")
-    assert accounts.background == NIGHT
+    assert accounts.background == DARK
     page.emulate_media(color_scheme="light")
-    assert accounts.background == DAY
+    assert accounts.background == LIGHT
     pressed = page.get_by_role("group", name="Look").locator("[aria-pressed=true]")
     expect(pressed).to_have_text("System")

@@ -1,4 +1,4 @@
-"""Integration tests run with a real Redis."""
+"""Fixtures of integration tests, which run with a real Redis."""
 
 from pathlib import Path
 
@@ -10,5 +10,5 @@ from tests.servers import make_config
 
 @pytest.fixture
 def config(tmp_path: Path, redis_url: str) -> Config:
-    """Settings of a fresh installation with an empty queue."""
+    """Return settings of a fresh installation with an empty queue."""
     return make_config(tmp_path / "instance", redis_url)

@@ -15,7 +15,7 @@ from tests.reliability.processes import Program, happens_within
 from tests.reliability.site import COLORS, LONG_EDGE_PX, Site, wall_seconds
 from transfer.settings import Rendition
 from webapp.models import Outcome, State
-from webapp.storage.files import THUMBNAIL_EDGES_PX
+from webapp.storage.thumbnails import RENDITION_EDGES_PX
 
 END_TIMEOUT_S = 150
 START_TIMEOUT_S = 60
@@ -235,7 +235,7 @@ class Round:
             if max(size) != row["long_edge_px"]:
                 self.wrong("broken", f"{public_id} lists {kind.value} as {size}")
             self._check_image(path, size, size)
-            for edge_px in THUMBNAIL_EDGES_PX:
+            for edge_px in RENDITION_EDGES_PX:
                 path = self.site.storage.rendition_thumbnail(public_id, kind, attempt_id, edge_px)
                 wanted.add(path)
                 self._check_image(path, (1, 1), (min(edge_px, size[0]), min(edge_px, size[1])))

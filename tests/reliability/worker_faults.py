@@ -5,11 +5,11 @@ import signal
 import time
 from pathlib import Path
 
+from config import Config
 from tests.reliability.processes import Program, happens_within
 from tests.reliability.rounds import START_TIMEOUT_S, Round
 from tests.reliability.site import COLORS, wall_seconds
 from webapp.models import Outcome, State
-from webapp.orders.leases import MAX_CRASHES
 
 _SPARE_BYTES = 20_000_000
 """Memory left at most beyond what a worker holds: less than an evaluation takes."""
@@ -152,9 +152,9 @@ def poison_workers(stage: Round) -> None:
     happens_within(is_over, 3 * START_TIMEOUT_S, 0.01)
     stage.order(1)
     row = stage.site.painting(poison)
-    if row is None or f"{MAX_CRASHES} times" not in (row["failure_reason"] or ""):
+    if row is None or f"{Config.max_crashes} times" not in (row["failure_reason"] or ""):
         stage.wrong("lost", "the poisonous painting gives no reason")
-    if len(killed) != MAX_CRASHES:
+    if len(killed) != Config.max_crashes:
         stage.wrong("doubled", f"it was tried {len(killed)} times")
 
 

@@ -10,7 +10,7 @@ KEY = "k" * 32
 
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
-    """The least that must be set."""
+    """Return the variables that must be set."""
     return {
         "PIC2PAINT_INSTANCE": str(tmp_path),
         "REDIS_URL": "redis://localhost/0",
@@ -18,7 +18,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def test_little_has_to_be_set(environ: dict[str, str], tmp_path: Path) -> None:
+def test_only_redis_and_key_have_to_be_set(environ: dict[str, str], tmp_path: Path) -> None:
     config = Config.from_env(environ)
 
     assert config.instance_dir == tmp_path
@@ -63,6 +63,8 @@ def test_relative_instance_folder_becomes_absolute(
         ("PIC2PAINT_MAX_UPLOAD_PIXELS", "1000000", "max_upload_pixels", 1_000_000),
         ("PIC2PAINT_MAX_LONG_EDGE_PX", "1024", "max_long_edge_px", 1024),
         ("PIC2PAINT_MAX_LONG_EDGE_PX", "", "max_long_edge_px", 2048),
+        ("PIC2PAINT_MAX_CRASHES", "5", "max_crashes", 5),
+        ("PIC2PAINT_GALLERY_PAGE_SIZE", "12", "gallery_page_size", 12),
         ("PIC2PAINT_TRASH_DAYS", "7", "trash_days", 7),
         ("PIC2PAINT_TORCH_THREADS", "4", "torch_threads", 4),
     ],

@@ -1,11 +1,11 @@
-"""The way back through a network of fixed weights: the gradient with respect to its input.
+"""The backward pass through a network of fixed weights: the gradient with respect to its input.
 
-By hand instead of by autograd, for three reasons. Autograd keeps the input of every convolution
-with its border beside the output, and writes every sum of gradients anew; here a layer's own share
-is added in place. Autograd has the gradient in the precision of the activations; but a gradient
-that is rounded is off by as much as it was rounded, while a style's loss is a small difference of
-large sums, whose activations have to be computed exactly. And nothing is left behind that only the
-end of a graph would free.
+It is written by hand, not left to autograd, for three reasons. Autograd keeps the padded input of
+every convolution beside the output, and writes every sum of gradients anew; here a layer's own
+gradient is added in place. Autograd computes gradients in the precision of the activations; but a
+rounded gradient is off by no more than its rounding, while a style's loss is a small difference of
+large sums, whose activations have to be computed exactly. And memory is given back step by step,
+not at the end of a graph.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -16,52 +16,54 @@ from torch import Tensor
 
 from transfer.settings import Pooling, Precision
 
-Add = Callable[[str, Tensor, Tensor | None], Tensor | None]
-"""From a layer, its activations, and the gradient with respect to these so far (or None), the
-gradient with the layer's own share. It may be changed in place."""
+AddLayerGradient = Callable[[str, Tensor, Tensor | None], Tensor | None]
+"""Callback that adds a layer's own gradient: it is given the layer's name, its activations and the
+gradient with respect to them so far (or None), and returns the sum. It may change the gradient in
+place."""
 
 
-def dtype_back(device: torch.device, precision: Precision) -> torch.dtype:
-    """The type of gradients on their way back.
+def gradient_dtype(device: torch.device, precision: Precision) -> torch.dtype:
+    """Return the type in which gradients are computed.
 
     With Intel's matrix units (AMX) convolutions in bfloat16 take a fifth to an eighth of the time.
     The cosine with the gradient in single precision is 0.99999 where a painting begins and 0.9997
     after 100 evaluations (whole pictures; tiles: 0.99 and 0.97), and the loss falls as fast
     (docs/engine.md).
     """
-    has_units = (
+    has_matrix_units = (
         device.type == "cpu"
         and bool(torch.backends.mkldnn.enabled)
         and torch.cpu.get_capabilities().get("amx_bf16", False)
     )
     if precision is Precision.AUTO:
-        precision = Precision.HALF if has_units else Precision.SINGLE
+        precision = Precision.HALF if has_matrix_units else Precision.SINGLE
     return torch.bfloat16 if precision is Precision.HALF else torch.float32
 
 
 def pad_reflect(activations: Tensor) -> Tensor:
-    """A border of one position around (1, C, H, W), mirrored; repeated where there is only one."""
+    """Pad (1, C, H, W) by one position on each side, mirrored; an edge of one is repeated."""
     return F.pad(
         activations, (1, 1, 1, 1), mode="replicate" if _is_thin(activations) else "reflect"
     )
 
 
 def flip_kernel(kernel: Tensor) -> Tensor:
-    """The kernel (C, C', 3, 3) with which the way back convolves."""
+    """Return the kernel, shape (C, C', 3, 3), with which the backward pass convolves."""
     return kernel.flip(2, 3).transpose(0, 1)
 
 
 class SavedForBackward:
-    """What the way back through some stages has to know of the way there.
+    """Activations that a forward pass through some stages saves for the backward pass.
 
-    With fixed weights that is little: of a convolution and its ReLU where they were positive, of a
-    pooling which position was the largest; and the activations of the layers that are looked at.
+    With fixed weights that is little: where the output of a convolution and its ReLU was positive,
+    which position of a pooling's window was the largest, and the activations of the layers that the
+    loss looks at.
 
     Args:
-        kernels: `flip_kernel`, by convolution.
-        layers: that are looked at.
-        dtype: of the gradients.
-        is_packed: whether it is to be kept for long: in less room, which takes time.
+        kernels: `flip_kernel` of each convolution, by name.
+        layers: names of the layers that the loss looks at.
+        dtype: type of the gradients.
+        is_packed: whether to save in less memory, which takes time; for what is kept for long.
     """
 
     def __init__(
@@ -86,91 +88,96 @@ class SavedForBackward:
         *,
         is_last: bool,
     ) -> None:
-        """A convolution and its ReLU.
+        """Save a convolution and its ReLU.
 
         Args:
-            layer: its name.
-            activations: its output, shape (1, C, H, W); not to be changed any more.
-            recompute: computes them anew, if that is quick; a packed trace keeps this instead.
+            layer: name of the layer.
+            activations: its output, shape (1, C, H, W); must not be changed afterwards.
+            recompute: computes the output anew, if that is quick; saved instead of the output where
+                it has to be packed.
             is_last: whether it is its stage's last one, so that a pooling follows if anything does.
         """
-        positive: Tensor | Callable[[], Tensor] | None
-        is_seen = layer in self._layers
-        if is_last and not is_seen:
-            positive = None  # The pooling tells.
+        output: Tensor | Callable[[], Tensor] | None
+        is_in_loss = layer in self._layers
+        if is_last and not is_in_loss:
+            output = None  # The pooling behind it saves enough.
         elif self._is_packed and recompute is not None:
-            positive = recompute
+            output = recompute
         else:
-            positive = self._kept(activations, is_whole=is_seen)
-        self._steps.append(_SavedConvolution(layer, positive, is_thin=_is_thin(activations)))
+            output = self._pack(activations, needs_values=is_in_loss)
+        self._steps.append(_SavedConvolution(layer, output, is_thin=_is_thin(activations)))
 
     def pool(self, activations: Tensor, pooling: Pooling) -> Tensor:
-        """What a pooling makes of the layer before it, shape (1, C, H // 2, W // 2)."""
-        before = self._steps[-1]
-        assert isinstance(before, _SavedConvolution)  # noqa: S101 - no pooling follows another
+        """Pool the output of the last convolution to (1, C, H // 2, W // 2), and save the step."""
+        convolution = self._steps[-1]
+        assert isinstance(convolution, _SavedConvolution)  # noqa: S101 - no pooling follows another
         if pooling is Pooling.MAX:
-            found, places = F.max_pool2d(activations, 2, return_indices=True)
+            pooled, indices = F.max_pool2d(activations, 2, return_indices=True)
             if self._is_packed:
-                places = places.to(torch.int32)
+                indices = indices.to(torch.int32)
         else:
-            found, places = F.avg_pool2d(activations, 2), None
-            if before.positive is None:
-                before.positive = self._kept(activations, is_whole=False)
+            pooled, indices = F.avg_pool2d(activations, 2), None
+            if convolution.output is None:
+                convolution.output = self._pack(activations, needs_values=False)
         # Where the largest of four is not positive, none is.
-        positive = self._kept(found, is_whole=False) if before.positive is None else None
-        self._steps.append(_SavedPooling(activations.shape, places, positive))
-        return found
+        output = self._pack(pooled, needs_values=False) if convolution.output is None else None
+        self._steps.append(_SavedPooling(activations.shape, indices, output))
+        return pooled
 
-    def backward(self, add: Add, grad_output: Tensor | None) -> Tensor | None:
-        """The gradient with respect to the input; once, since what is remembered is given back.
+    def backward(
+        self, add_layer_gradient: AddLayerGradient, grad_output: Tensor | None
+    ) -> Tensor | None:
+        """Return the gradient with respect to the input; once, since it frees what was saved.
 
         Args:
-            add: the shares of the layers that are looked at.
-            grad_output: with respect to the map behind the last stage, if there is one.
+            add_layer_gradient: called with each layer that the loss looks at, the last one first.
+            grad_output: gradient with respect to the map behind the last stage, if there is one.
 
         Returns:
-            of the input's shape, None if nothing depends on it.
+            the gradient, of the input's shape, or None if nothing depends on the input.
         """
         gradient = None if grad_output is None else grad_output.to(self._dtype)
         while self._steps:
             step = self._steps.pop()
             if isinstance(step, _SavedPooling):
-                gradient = None if gradient is None else step.back(gradient)
+                gradient = None if gradient is None else step.backward(gradient)
                 continue
-            if callable(step.positive):
-                step.positive = step.positive().to(self._dtype)
+            if callable(step.output):
+                step.output = step.output().to(self._dtype)
             if step.layer in self._layers:
-                assert step.positive is not None  # noqa: S101 - it was seen, so it is kept
-                gradient = add(step.layer, step.positive, gradient)
+                assert step.output is not None  # noqa: S101 - saved, for the loss looks at it
+                gradient = add_layer_gradient(step.layer, step.output, gradient)
             if gradient is not None:
-                gradient = step.back(gradient, self._kernels[step.layer.replace("relu", "conv")])
+                kernel = self._kernels[step.layer.replace("relu", "conv")]
+                gradient = step.backward(gradient, kernel)
         return gradient
 
-    def _kept(self, activations: Tensor, *, is_whole: bool) -> Tensor:
-        """What tells where they were positive: the activations themselves, or a byte for each.
+    def _pack(self, activations: Tensor, *, needs_values: bool) -> Tensor:
+        """Return the activations, or only a byte for each that says whether it is positive.
 
         Bytes take longer to make and to use than two bytes of bfloat16: a twentieth of an
-        evaluation, for a fifth of its memory (compact, 4096 px, traces from the third stage on).
+        evaluation, for a fifth of its memory (compact, 4096 px, saved from the third stage on).
         """
-        if self._is_packed and not is_whole:
+        if self._is_packed and not needs_values:
             return activations > 0
         return activations.to(self._dtype)
 
 
 class _SavedConvolution:
     def __init__(
-        self, layer: str, positive: Tensor | Callable[[], Tensor] | None, *, is_thin: bool
+        self, layer: str, output: Tensor | Callable[[], Tensor] | None, *, is_thin: bool
     ) -> None:
         self.layer = layer
-        self.positive = positive
-        """Where it was, or what computes that; None if the pooling behind it tells."""
+        self.output = output
+        """Output of the ReLU or where it was positive, or a function that computes the output; None
+        if the pooling behind it saved that."""
         self._is_thin = is_thin
 
-    def back(self, gradient: Tensor, kernel: Tensor) -> Tensor:
-        if isinstance(self.positive, Tensor):
-            gradient = _where(self.positive, gradient)
+    def backward(self, gradient: Tensor, kernel: Tensor) -> Tensor:
+        if isinstance(self.output, Tensor):
+            gradient = _relu_backward(self.output, gradient)
         padded = F.conv2d(gradient, kernel, padding=2)
-        # What the border copied goes back to where it was copied from.
+        # The border's gradient goes to the positions that the border was copied from.
         near, far = (1, -2) if self._is_thin else (2, -3)
         padded[:, :, near] += padded[:, :, 0]
         padded[:, :, far] += padded[:, :, -1]
@@ -180,40 +187,44 @@ class _SavedConvolution:
 
 
 class _SavedPooling:
-    def __init__(self, shape: torch.Size, places: Tensor | None, positive: Tensor | None) -> None:
-        self._shape = shape
-        self._places = places
-        """Of the largest, as torch counts them; None for averages."""
-        self._positive = positive
-        """What it made, if that has to tell where the layer before was positive."""
+    def __init__(
+        self, input_shape: torch.Size, indices: Tensor | None, output: Tensor | None
+    ) -> None:
+        self._input_shape = input_shape
+        self._indices = indices
+        """Positions of the maxima, as torch counts them; None for averages."""
+        self._output = output
+        """Pooled activations or where they were positive, if the convolution saved neither."""
 
-    def back(self, gradient: Tensor) -> Tensor:
-        if self._positive is not None:
-            gradient = _where(self._positive, gradient)
+    def backward(self, gradient: Tensor) -> Tensor:
+        if self._output is not None:
+            gradient = _relu_backward(self._output, gradient)
         gradient = gradient.contiguous(memory_format=torch.channels_last)
-        # Of the input, torch only asks for shape, layout and type.
-        before = torch.empty(
-            self._shape,
+        # torch reads only the shape, layout and type of the input.
+        inputs = torch.empty(
+            self._input_shape,
             dtype=gradient.dtype,
             device=gradient.device,
             memory_format=torch.channels_last,
         )
         window = [2, 2], [2, 2], [0, 0]
-        found: Tensor
-        if self._places is None:
-            found = torch.ops.aten.avg_pool2d_backward(gradient, before, *window, False, True, None)
-        else:
-            found = torch.ops.aten.max_pool2d_with_indices_backward(
-                gradient, before, *window, [1, 1], False, self._places.long()
+        grad_input: Tensor
+        if self._indices is None:
+            grad_input = torch.ops.aten.avg_pool2d_backward(
+                gradient, inputs, *window, False, True, None
             )
-        return found
+        else:
+            grad_input = torch.ops.aten.max_pool2d_with_indices_backward(
+                gradient, inputs, *window, [1, 1], False, self._indices.long()
+            )
+        return grad_input
 
 
-def _where(positive: Tensor, gradient: Tensor) -> Tensor:
-    if positive.dtype == torch.bool:
-        return gradient * positive.to(gradient.dtype)
-    found: Tensor = torch.ops.aten.threshold_backward(gradient, positive, 0)
-    return found
+def _relu_backward(output: Tensor, gradient: Tensor) -> Tensor:
+    if output.dtype == torch.bool:
+        return gradient * output.to(gradient.dtype)
+    grad_input: Tensor = torch.ops.aten.threshold_backward(gradient, output, 0)
+    return grad_input
 
 
 def _is_thin(activations: Tensor) -> bool:

@@ -16,7 +16,7 @@ DATA_FILE = registry.COMPACT_FILE
 
 
 def load(device: torch.device, precision: Precision = Precision.AUTO) -> VggBackbone:
-    """The distilled network, stored in half precision.
+    """Load the distilled network, whose file is in half precision.
 
     Raises:
         WeightsUnavailable: if the file is missing or damaged.

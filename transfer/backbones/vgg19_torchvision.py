@@ -1,4 +1,4 @@
-"""torchvision's VGG-19, trained anew on ImageNet: fetched once, trimmed, kept in a folder."""
+"""VGG-19 as torchvision trained it on ImageNet: downloaded once, trimmed, kept in a folder."""
 
 import contextlib
 import importlib
@@ -30,10 +30,10 @@ NAME = "vgg19-torchvision"
 
 @dataclass(frozen=True)
 class Source:
-    """Where the weights are, and how red, green and blue in [0, 1] are normalized for them."""
+    """Address of the weights, and the mean and deviation that normalize RGB in [0, 1] for them."""
 
     url: str
-    """Ends in ``-<first digits of its SHA-256>.pth``, by which the file is checked."""
+    """Address that ends in ``-<first digits of its SHA-256>.pth``, which check the file."""
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
@@ -41,7 +41,7 @@ class Source:
 def load(
     device: torch.device, precision: Precision = Precision.AUTO, weights_dir: Path | None = None
 ) -> VggBackbone:
-    """VGG-19 as torchvision trained it. Never downloads: `fetch` does, into ``weights_dir``.
+    """Load the weights that `fetch` has downloaded into ``weights_dir``.
 
     Raises:
         WeightsUnavailable: if the weights were not fetched, or their file is damaged.
@@ -51,7 +51,7 @@ def load(
 
 
 def read_weights(path: Path) -> dict[str, tuple[Tensor, Tensor]]:
-    """Kernels (out, in, 3, 3) and biases, float32, for BGR 0..255 minus the mean color.
+    """Read kernels (out, in, 3, 3) and biases (out,), float32, for BGR 0..255 minus the mean color.
 
     Raises:
         WeightsUnavailable: if the file is missing or damaged.
@@ -76,43 +76,43 @@ def read_weights(path: Path) -> dict[str, tuple[Tensor, Tensor]]:
 def fetch(
     weights_dir: Path | None = None, *, progress: bool = False, source: Source | None = None
 ) -> Path:
-    """Download the weights and keep the convolutions, unless they are here; return their file.
+    """Download the weights and keep the convolutions, unless they are here; return their path.
 
     Args:
-        weights_dir: where to keep them; made if it is missing, None for
+        weights_dir: folder for the file; made if it is missing, None for
             `registry.default_weights_dir`.
-        progress: whether stderr shows how much has come.
-        source: another one than torchvision's own.
+        progress: whether stderr shows how much was downloaded.
+        source: None for torchvision's own.
 
     Raises:
-        WeightsUnavailable: if they cannot be had, for whatever reason.
+        WeightsUnavailable: if the download or the disk fails, or the file is not VGG-19.
     """
-    kept = torchvision_file(weights_dir)
+    path = torchvision_file(weights_dir)
     with contextlib.suppress(WeightsUnavailable):
-        read_weights(kept)
-        return kept
-    source = source or published()
+        read_weights(path)
+        return path
+    source = source or find_source()
     try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         # Renamed at the end, on one disk: nobody ever reads half a file.
-        with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
-            weights = _trimmed(_downloaded(source.url, folder, progress=progress), source)
-            small = Path(folder) / kept.name
-            small.write_bytes(safetensors.torch.save(weights))
-            small.replace(kept)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            weights = _trim(_download(source.url, folder, progress=progress), source)
+            trimmed = Path(folder) / path.name
+            trimmed.write_bytes(safetensors.torch.save(weights))
+            trimmed.replace(path)
     except (RuntimeError, pickle.UnpicklingError, KeyError):
         # RuntimeError: another hash; so a connection that broke off is found out, too.
         raise WeightsUnavailable(
             NAME, f"the file from {source.url} came in part or is not VGG-19; try again."
         ) from None
     except OSError as error:
-        reason = f"{kept.parent} cannot be written ({error.strerror})"
+        reason = f"{path.parent} cannot be written ({error.strerror})"
         raise WeightsUnavailable(NAME, f"{reason}; make room or name another folder.") from None
-    return kept
+    return path
 
 
-def published() -> Source:
-    """The source as the installed torchvision states it.
+def find_source() -> Source:
+    """Return the source as the installed torchvision states it.
 
     Raises:
         WeightsUnavailable: if torchvision is missing.
@@ -122,28 +122,27 @@ def published() -> Source:
     return Source(weights.url, tuple(preset.mean), tuple(preset.std))
 
 
-def _trimmed(stored: Mapping[str, Tensor], source: Source) -> dict[str, Tensor]:
-    """The convolutions up to conv5_1, for the input that `VggBackbone` gives all its networks.
+def _trim(stored: Mapping[str, Tensor], source: Source) -> dict[str, Tensor]:
+    """Return the convolutions up to conv5_1, for the input that `VggBackbone` gives all networks.
 
     torchvision's network sees RGB in [0, 1], normalized; ours sees BGR in 0..255, minus another
-    mean color. Either is the other times a factor plus a term per channel, so the first
-    convolution can take the difference into its weights: exactly, because borders are reflected,
-    and what is reflected has been normalized too.
+    mean color. The two differ by a factor and a term per channel, which the weights of the first
+    convolution absorb: exactly, because borders are reflected, and so are normalized too.
 
-    Float32: half precision would save 26 MB of 52, for a relative error of 3e-4 in each layer
-    (measured with the weights of `vgg19`).
+    The weights stay float32: half precision would save 26 MB of 52, for a relative error of 3e-4 in
+    each layer (measured with the weights of `vgg19`).
 
     Raises:
         KeyError: if a layer is missing.
     """
     weights = {}
-    place = 0
+    index = 0
     for stage in CONVOLUTIONS:
         for layer in stage:
             for part in ("weight", "bias"):
-                weights[f"{layer}.{part}"] = stored[f"features.{place}.{part}"].float().contiguous()
-            place += 2  # the convolution and its ReLU
-        place += 1  # the pooling
+                weights[f"{layer}.{part}"] = stored[f"features.{index}.{part}"].float().contiguous()
+            index += 2  # the convolution and its ReLU
+        index += 1  # the pooling
     kernel = weights["conv1_1.weight"].double()
     mean = torch.tensor(source.mean, dtype=torch.float64)
     std = torch.tensor(source.std, dtype=torch.float64)
@@ -153,9 +152,9 @@ def _trimmed(stored: Mapping[str, Tensor], source: Source) -> dict[str, Tensor]:
     return weights | {"conv1_1.weight": kernel.float().contiguous(), "conv1_1.bias": bias.float()}
 
 
-def _downloaded(url: str, folder: str, *, progress: bool) -> Mapping[str, Tensor]:
+def _download(url: str, folder: str, *, progress: bool) -> Mapping[str, Tensor]:
     try:
-        # It announces itself on stdout, where the command line prints its results.
+        # torch.hub prints to stdout, where the command line prints its results.
         with contextlib.redirect_stdout(sys.stderr if progress else io.StringIO()):
             # Tensors only, no code: eight digits of a hash stop accidents, not attacks.
             return torch.hub.load_state_dict_from_url(
@@ -174,7 +173,7 @@ def _downloaded(url: str, folder: str, *, progress: bool) -> Mapping[str, Tensor
 
 
 def _torchvision_models() -> ModuleType:
-    """`torchvision.models`, beside any torch.
+    """Import `torchvision.models` beside any torch.
 
     A torchvision that was built for CUDA cannot load its operators beside a torch without, and its
     import stops at the first one that it describes (pytorch/vision#9077). It needs them for

@@ -1,7 +1,7 @@
-"""A way through the layers of a picture, whole or tile by tile, and back.
+"""Features of a picture, whole or tile by tile, and the gradient with respect to the picture.
 
 Tiles do not go through the whole network at once: after the first stages, and after each that
-follows, the map is put together whole, and cut anew. It is small by then, and tiles see a few
+follows, the map is put together whole, and cut anew. It is small by then, and tiles read a few
 positions around themselves instead of the receptive field of the deepest layer.
 """
 
@@ -21,44 +21,47 @@ from transfer.memory.malloc import trim_malloc
 from transfer.settings import Pooling
 
 OnTile = Callable[[str, Tensor, slice, slice], None]
-"""Told of a layer, some of its features, and their rows and columns in the whole layer."""
+"""Callback that is given a layer's name, some of its features, shape (1, C, H, W), and their rows
+and columns in the whole layer."""
 
 GradientFor = Callable[[str, Tensor, slice, slice], Tensor | None]
-"""From the same, the gradient with respect to these features; None if nothing depends on them."""
+"""Callback that is given the same as `OnTile`, and returns the gradient with respect to these
+features, or None if nothing depends on them."""
 
 Backward = Callable[[GradientFor], Tensor]
-"""The gradient with respect to the picture, shape (1, C, H, W), from those of its layers. To be
-called once: what is remembered for it is given back on the way."""
+"""Function that returns the gradient with respect to the picture, shape (1, C, H, W). It may be
+called once: it frees what was saved for it."""
 
 
-_LARGE = 3_000_000
-"""Pixels, from which on a walk takes so long that what is trimmed may be mapped anew."""
+_LARGE_PIXELS = 3_000_000
+"""Size of a picture from which on one pass takes so long that returning freed memory to the system,
+and having it mapped anew, costs little beside it."""
 
 
 @dataclass(frozen=True)
-class _Begin:
-    """Where the way back through a leg begins."""
+class _SavedGroup:
+    """Stage group after the forward pass, as the backward pass needs it."""
 
     group: StageGroup
     shape: torch.Size
-    """Of its map."""
-    left: "Tensor | list[SavedForBackward]"
-    """The map itself; or what the way there has left, tile by tile."""
+    """Shape of the group's input."""
+    saved: "Tensor | list[SavedForBackward]"
+    """The group's input, to compute the group anew; or what each tile has saved."""
 
 
 class TiledExtractor:
-    """A way through the layers of a picture, leg by leg and tile by tile.
+    """Forward and backward pass over a picture, one stage group and one tile after the other.
 
     Args:
-        backbone: whose layers.
-        pooling: between its stages.
-        layers: that are wanted.
-        height: of the picture, px.
-        width: of the picture, px.
-        tile_px: longest edge of a tile; if the picture is no larger, it is looked at in one go.
-        saved_from: the first stage, from 0 on, of which the way there leaves traces for the way
-            back; the others are computed once more, in the precision of gradients. None: all of
-            them are. Without meaning in one go.
+        backbone: network that computes the features.
+        pooling: kind of pooling between its stages.
+        layers: names of the layers to extract.
+        height: height of the picture, px.
+        width: width of the picture, px.
+        tile_px: longest edge of a tile; a picture that is no larger is computed whole.
+        saved_from: the first stage, from 0 on, that saves in the forward pass what the backward
+            pass needs; the stages before it are computed once more, in the precision of gradients.
+            None: all of them are. A whole picture saves everything.
     """
 
     def __init__(
@@ -74,147 +77,159 @@ class TiledExtractor:
         self._backbone = backbone
         self._pooling = pooling
         self._layers = layers
-        self._is_large = backbone.device.type == "cpu" and height * width >= _LARGE
+        self._is_large = backbone.device.type == "cpu" and height * width >= _LARGE_PIXELS
         self.is_whole = tile_px >= max(height, width)
-        self._keeps_halves = backbone.is_fp16 and not self.is_whole
-        self._traced_from = 0 if self.is_whole else saved_from
-        self.legs = stage_groups(layers, is_whole=self.is_whole)
+        """True if the picture is a single tile."""
+        self._stores_fp16 = backbone.is_fp16 and not self.is_whole
+        self._saved_from = 0 if self.is_whole else saved_from
+        self._groups = stage_groups(layers, is_whole=self.is_whole)
         self._tiles = {
             group: split(
                 group, height >> group.first, width >> group.first, tile_px, group.margin(layers)
             )
-            for group in self.legs
+            for group in self._groups
         }
 
     @torch.no_grad()
     def forward(self, image: Tensor, on_tile: OnTile) -> None:
-        """Look at all of a picture, as it will be shown, of shape (1, C, H, W), C being 1 or 3."""
+        """Compute the features of an image, clamped to [0, 1].
+
+        Args:
+            image: shape (1, C, H, W), C being 1 or 3.
+            on_tile: called with the features of each layer and tile.
+        """
         source: Tensor | None = image
-        for group in self.legs:
-            assert source is not None  # noqa: S101 - only the last leg has no map behind it
-            source = self._run_group(group, source, on_tile, None)
+        for group in self._groups:
+            assert source is not None  # noqa: S101 - only the last group returns no map
+            source = self._forward_group(group, source, on_tile, None)
 
     @torch.no_grad()
     def forward_saving(self, image: Tensor, on_tile: OnTile) -> Backward:
-        """Look at all of a picture; with the way back from there."""
-        begins: list[_Begin] = []
+        """Compute the features as `forward` does, and return the backward pass."""
+        saved_groups: list[_SavedGroup] = []
         source: Tensor | None = image
-        for group in self.legs:
-            assert source is not None  # noqa: S101 - only the last leg has no map behind it
-            is_saved = self._traced_from is not None and group.first >= self._traced_from
+        for group in self._groups:
+            assert source is not None  # noqa: S101 - only the last group returns no map
+            is_saved = self._saved_from is not None and group.first >= self._saved_from
             saved_tiles: list[SavedForBackward] | None = [] if is_saved else None
-            grad_output = self._run_group(group, source, on_tile, saved_tiles)
-            # A map is of no use any more where traces were left.
-            begins.append(
-                _Begin(group, source.shape, source if saved_tiles is None else saved_tiles)
+            output = self._forward_group(group, source, on_tile, saved_tiles)
+            # A map is of no use any more once its tiles have saved what they need.
+            saved_groups.append(
+                _SavedGroup(group, source.shape, source if saved_tiles is None else saved_tiles)
             )
-            source = grad_output
-        self._trim()
-        return partial(self._back, begins)
+            source = output
+        self._trim_if_large()
+        return partial(self._backward, saved_groups)
 
     @torch.no_grad()
     def recompute(self, image: Tensor, layer: str, rows: slice, columns: slice) -> Tensor:
-        """Features of the first leg that `forward` has shown, computed anew."""
-        group = self.legs[0]
-        found: list[Tensor] = []
+        """Compute once more the features that `forward` gave at these rows and columns.
 
-        def on_features(_: str, features: Tensor, *__: slice) -> None:
-            found.append(features)
+        The layer has to lie in the first stage group.
+        """
+        group = self._groups[0]
+        tile_features: list[Tensor] = []
 
-        place = rows.start, columns.start
+        def on_tile(_: str, features: Tensor, *__: slice) -> None:
+            tile_features.append(features)
+
+        begin = rows.start, columns.start
         poolings = pooling_depth(layer)
         tile = next(
             tile
             for tile in self._tiles[group]
-            if tuple(span.start for span in tile.positions(poolings)) == place
+            if tuple(span.start for span in tile.positions(poolings)) == begin
         )
-        self._run(group, tile, image, on_features, layers=[layer])
-        return found[0]
+        self._run_tile(group, tile, image, on_tile, layers=[layer])
+        return tile_features[0]
 
     def pack(self, features: Tensor) -> Tensor:
-        """Features of a tile for `unpack`: in little room, and without what else it saw.
+        """Pack a tile's features for storage; `unpack` reverses it.
 
-        Where gradients are in half precision, tiles keep all that they keep in it.
+        The copy holds nothing of the tile's margin. It is in half precision if gradients are, as
+        is everything that tiles store.
         """
-        if self._keeps_halves:
+        if self._stores_fp16:
             return to_fp16(features)
         return features.contiguous(memory_format=torch.channels_last)
 
-    def unpack(self, kept: Tensor) -> Tensor:
-        """What was given to `pack`, in single precision."""
-        return from_fp16(kept, torch.float32) if self._keeps_halves else kept
+    def unpack(self, packed: Tensor) -> Tensor:
+        """Return the features that were given to `pack`, in single precision."""
+        return from_fp16(packed, torch.float32) if self._stores_fp16 else packed
 
-    def _wanted(self, group: StageGroup) -> list[str]:
+    def _layers_in(self, group: StageGroup) -> list[str]:
         return [layer for layer in self._layers if group.has(layer)]
 
-    def _run_group(
+    def _forward_group(
         self,
         group: StageGroup,
         source: Tensor,
         on_tile: OnTile,
         saved_tiles: list[SavedForBackward] | None,
     ) -> Tensor | None:
-        """The map behind a leg, from its own; None behind the last one."""
-        whole: Tensor | None = None
+        """Compute a group's output map from its input; return None for the last group."""
+        output: Tensor | None = None
         for tile in self._tiles[group]:
             saved = None
             if saved_tiles is not None:
                 saved = self._backbone.start_saving(
-                    self._wanted(group), is_packed=not self.is_whole
+                    self._layers_in(group), is_packed=not self.is_whole
                 )
                 saved_tiles.append(saved)
-            found = self._run(group, tile, source, on_tile, saved)
-            if found is not None:
-                mine = found[:, :, *tile.in_window(group.poolings)]
-                if whole is None:
-                    dtype = torch.float16 if self._keeps_halves else mine.dtype
-                    whole = _map_buffer(group, source, mine.shape[1], dtype)
-                buffer = whole[:, :, *tile.positions(group.poolings)]
-                if self._keeps_halves:
-                    to_fp16(mine, buffer)
+            window_output = self._run_tile(group, tile, source, on_tile, saved)
+            if window_output is not None:
+                tile_output = window_output[:, :, *tile.in_window(group.poolings)]
+                if output is None:
+                    dtype = torch.float16 if self._stores_fp16 else tile_output.dtype
+                    output = _empty_output(group, source, tile_output.shape[1], dtype)
+                buffer = output[:, :, *tile.positions(group.poolings)]
+                if self._stores_fp16:
+                    to_fp16(tile_output, buffer)
                 else:
-                    buffer.copy_(mine)
-        return whole
+                    buffer.copy_(tile_output)
+        return output
 
     @torch.no_grad()
-    def _back(self, begins: list[_Begin], gradient_for: GradientFor) -> Tensor:
-        upstream: Tensor | None = None
-        while begins:
-            begin = begins.pop()
-            group = begin.group
-            gradient = self._gradient_buffer(begin.shape)
+    def _backward(self, saved_groups: list[_SavedGroup], gradient_for: GradientFor) -> Tensor:
+        grad_output: Tensor | None = None
+        while saved_groups:
+            saved_group = saved_groups.pop()
+            group = saved_group.group
+            grad_input = self._zero_gradient(saved_group.shape)
             for tile in self._tiles[group]:
-                if isinstance(begin.left, Tensor):
-                    saved = self._backbone.start_saving(self._wanted(group))
+                if isinstance(saved_group.saved, Tensor):
+                    saved = self._backbone.start_saving(self._layers_in(group))
                     # Only gradients follow from this: it may be as exact as they are.
-                    self._run(group, tile, begin.left, _unseen, saved, low_precision=True)
+                    self._run_tile(
+                        group, tile, saved_group.saved, _ignore_tile, saved, low_precision=True
+                    )
                 else:
-                    saved = begin.left.pop(0)
-                grad_output = None if upstream is None else _embedded(upstream, group, tile)
-                mine = saved.backward(
-                    partial(_add_tile_gradient, group, tile, gradient_for), grad_output
+                    saved = saved_group.saved.pop(0)
+                window_gradient = saved.backward(
+                    partial(_add_tile_gradient, group, tile, gradient_for),
+                    None if grad_output is None else _pad_to_window(grad_output, group, tile),
                 )
-                _add(mine, _window(gradient, tile))
-            upstream = gradient
-            self._trim()
-        assert upstream is not None  # noqa: S101 - there is at least one leg
-        return upstream
+                _add_window_gradient(window_gradient, _window(grad_input, tile))
+            grad_output = grad_input
+            self._trim_if_large()
+        assert grad_output is not None  # noqa: S101 - there is at least one group
+        return grad_output
 
-    def _trim(self) -> None:
-        """Without the holes that tiles leave in the heap: an eighth of a gigabyte and more."""
+    def _trim_if_large(self) -> None:
+        """Give back the holes that tiles leave in the heap: an eighth of a gigabyte and more."""
         if self._is_large:
             trim_malloc()
 
-    def _gradient_buffer(self, shape: torch.Size) -> Tensor:
-        """For the gradient of a map or a picture."""
+    def _zero_gradient(self, shape: torch.Size) -> Tensor:
+        """Return zeros for the gradient of a map or of the picture."""
         device = self._backbone.device
         if shape[1] <= 3:
             return torch.zeros(shape, device=device)
-        # In the precision in which gradients come: but for a few positions between tiles, each
-        # comes from one tile.
-        return _map(shape, self._backbone.dtype_back, device).zero_()
+        # Nothing is lost in the precision of the gradients that are added up here: but for a few
+        # positions between tiles, each gradient comes from one tile.
+        return _empty_map(shape, self._backbone.gradient_dtype, device).zero_()
 
-    def _run(
+    def _run_tile(
         self,
         group: StageGroup,
         tile: Tile,
@@ -225,12 +240,15 @@ class TiledExtractor:
         *,
         low_precision: bool = False,
     ) -> Tensor | None:
-        """One tile, from its window of the leg's map; the map behind the whole window."""
+        """Compute one tile from its window of the group's input; return its window of the output.
+
+        With ``layers``, compute only these, and return None.
+        """
         window = _window(source, tile)
         if group.first == 0:
             window = clamp(window).expand(-1, 3, -1, -1)
-        elif self._keeps_halves:
-            dtype = self._backbone.dtype_back if low_precision else torch.float32
+        elif self._stores_fp16:
+            dtype = self._backbone.gradient_dtype if low_precision else torch.float32
             window = from_fp16(window, dtype)
 
         def on_features(layer: str, features: Tensor) -> None:
@@ -241,7 +259,7 @@ class TiledExtractor:
         return self._backbone.run(
             window,
             range(group.first, group.last + 1),
-            self._wanted(group) if layers is None else layers,
+            self._layers_in(group) if layers is None else layers,
             on_features,
             self._pooling,
             has_map=layers is None and not group.is_end,
@@ -250,8 +268,8 @@ class TiledExtractor:
         )
 
 
-def _unseen(*_: object) -> None:
-    """What was looked at on the first way."""
+def _ignore_tile(*_: object) -> None:
+    """Do nothing: the first forward pass has passed these features on already."""
 
 
 def _add_tile_gradient(
@@ -262,37 +280,37 @@ def _add_tile_gradient(
     features: Tensor,
     gradient: Tensor | None,
 ) -> Tensor | None:
-    """`start_saving.Add` of the positions that a tile answers for."""
+    """Add a layer's gradient at the tile's own positions, as `backward.AddLayerGradient` asks."""
     poolings = pooling_depth(layer) - group.first
-    here = (slice(None), slice(None), *tile.in_window(poolings))
-    mine = gradient_for(layer, features[here], *tile.positions(poolings))
-    if mine is None:
+    own_positions = (slice(None), slice(None), *tile.in_window(poolings))
+    tile_gradient = gradient_for(layer, features[own_positions], *tile.positions(poolings))
+    if tile_gradient is None:
         return gradient
     if gradient is None:
-        if mine.shape == features.shape:
-            return mine
+        if tile_gradient.shape == features.shape:
+            return tile_gradient
         gradient = torch.zeros_like(features)
-    gradient[here] += mine
+    gradient[own_positions] += tile_gradient
     return gradient
 
 
-def _add(mine: Tensor | None, gradient: Tensor) -> None:
-    if mine is None:
+def _add_window_gradient(window_gradient: Tensor | None, total: Tensor) -> None:
+    if window_gradient is None:
         return
-    if mine.shape[1] != gradient.shape[1]:
-        # A picture of lightness alone was looked at as red, green and blue.
-        mine = mine.sum(dim=1, keepdim=True, dtype=gradient.dtype)
-    gradient += mine
+    if window_gradient.shape[1] != total.shape[1]:
+        # A picture of lightness alone was shown to the network as red, green and blue.
+        window_gradient = window_gradient.sum(dim=1, keepdim=True, dtype=total.dtype)
+    total += window_gradient
 
 
-def _embedded(upstream: Tensor, group: StageGroup, tile: Tile) -> Tensor:
-    """The gradient behind a window, of which the tile answers for a part."""
-    height, width = ((seen.stop - seen.start) >> group.poolings for seen in tile.window)
-    shape = 1, upstream.shape[1], height, width
-    found = _map(shape, upstream.dtype, upstream.device).zero_()
+def _pad_to_window(grad_output: Tensor, group: StageGroup, tile: Tile) -> Tensor:
+    """Return the output gradient of the tile's window: zero but for the tile's own positions."""
+    height, width = ((edge.stop - edge.start) >> group.poolings for edge in tile.window)
+    shape = 1, grad_output.shape[1], height, width
+    padded = _empty_map(shape, grad_output.dtype, grad_output.device).zero_()
     rows, columns = tile.in_window(group.poolings)
-    found[:, :, rows, columns] = upstream[:, :, *tile.positions(group.poolings)]
-    return found
+    padded[:, :, rows, columns] = grad_output[:, :, *tile.positions(group.poolings)]
+    return padded
 
 
 def _window(source: Tensor, tile: Tile) -> Tensor:
@@ -300,12 +318,12 @@ def _window(source: Tensor, tile: Tile) -> Tensor:
     return source[:, :, rows, columns]
 
 
-def _map_buffer(group: StageGroup, source: Tensor, channels: int, dtype: torch.dtype) -> Tensor:
-    """For the map behind a leg, from its own."""
+def _empty_output(group: StageGroup, source: Tensor, channels: int, dtype: torch.dtype) -> Tensor:
+    """Allocate a group's output map for its input."""
     height, width = (edge >> group.poolings for edge in source.shape[2:])
-    return _map((1, channels, height, width), dtype, source.device)
+    return _empty_map((1, channels, height, width), dtype, source.device)
 
 
-def _map(shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Room for a map, laid out as convolutions want it."""
+def _empty_map(shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Allocate a map in the layout in which convolutions are fastest."""
     return torch.empty(shape, dtype=dtype, device=device, memory_format=torch.channels_last)

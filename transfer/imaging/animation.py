@@ -1,4 +1,4 @@
-"""How a painting came about, as an animated WebP that is never held as pixels."""
+"""The progress of a painting as an animated WebP, whose frames are encoded one by one."""
 
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -10,10 +10,10 @@ from transfer.settings import ANIMATION_EDGE_MAX_PX, ANIMATION_FRAMES_MAX
 
 _FRAME_MS = 80
 _LAST_FRAME_MS = 2500
-"""The finished picture stays for a look before it all begins again."""
+"""Duration of the finished picture, before the animation begins again."""
 _QUALITY = 75
 _METHOD = 2
-"""Of 0 to 6; 11 ms for a frame of 512 px, where 4 takes 23 ms for 2 % less."""
+"""Effort of compression, 0 to 6: 11 ms for a frame of 512 px, where 4 takes 23 ms for 2 % less."""
 
 _ANIMATION_FLAG = 0x02
 _NO_BLENDING = 0x02
@@ -22,18 +22,17 @@ _FOREVER = 0
 
 
 class Recorder:
-    """Takes frames while a rendition is painted, evenly over its evaluations.
+    """A recorder of frames of a rendition, evenly over its evaluations.
 
     Each frame is encoded at once, at no more than `ANIMATION_EDGE_MAX_PX`, and joined to the
-    others as it is: what is kept in memory is as large as the finished file. Evenly over
-    evaluations, not over time: most of the time goes into the last scale, where the least is to be
-    seen.
+    others as it is, so the recorder takes as much memory as the finished file. Frames are not
+    spread over time: most of it goes into the last scale, where the least change can be seen.
 
     Args:
-        evaluations: planned for the rendition.
-        height: of the painting.
-        width: of the painting.
-        frames: taken before an interruption, by place.
+        evaluations: number planned for the rendition.
+        height: height of the painting, px.
+        width: width of the painting, px.
+        frames: frames from before an interruption, see `frames`.
     """
 
     def __init__(
@@ -47,41 +46,41 @@ class Recorder:
 
     @property
     def frames(self) -> dict[int, bytes]:
-        """What was taken so far: WebP files by place, from 0 to `ANIMATION_FRAMES_MAX` - 1."""
+        """Frames so far: WebP files by number, from 0 to `ANIMATION_FRAMES_MAX` - 1."""
         return dict(self._frames)
 
-    def record_if_due(self, evaluation: int, shown: Callable[[int, int], Image.Image]) -> None:
-        """Take a frame if one is due.
+    def record_if_due(self, evaluation: int, render: Callable[[int, int], Image.Image]) -> None:
+        """Record a frame if one is due.
 
         Args:
-            evaluation: its number, from 1.
-            shown: the image at a height and width; called only if it is wanted.
+            evaluation: number of the evaluation, from 1.
+            render: returns the image at a height and width; called only if a frame is due.
         """
-        place = (evaluation - 1) * (ANIMATION_FRAMES_MAX - 1) // self._evaluations
-        if place not in self._frames:
-            self._frames[place] = _encode(shown(self._height, self._width))
+        number = (evaluation - 1) * (ANIMATION_FRAMES_MAX - 1) // self._evaluations
+        if number not in self._frames:
+            self._frames[number] = _encode(render(self._height, self._width))
 
     def close(self, finished: Image.Image) -> None:
-        """Take the finished picture as the last frame."""
+        """Record the finished picture as the last frame."""
         size = (self._width, self._height)
         small = finished.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
         self._frames[ANIMATION_FRAMES_MAX - 1] = _encode(small)
 
     def to_bytes(self) -> bytes:
-        """The animation as a WebP file that repeats forever."""
+        """Return the animation as a WebP file that repeats forever."""
         frames = [frame for _, frame in sorted(self._frames.items())]
         durations_ms = [_FRAME_MS] * (len(frames) - 1) + [_LAST_FRAME_MS]
         return mux(frames, durations_ms, self._height, self._width)
 
 
 def mux(frames: Sequence[bytes], durations_ms: Sequence[int], height: int, width: int) -> bytes:
-    """An animated WebP from still ones, without decoding any (RFC 9649, section 2).
+    """Join still WebP files to an animated one, without decoding any (RFC 9649, section 2).
 
     Args:
-        frames: WebP files without transparency or metadata, all of this size.
-        durations_ms: how long each is shown.
-        height: of all of them.
-        width: of all of them.
+        frames: WebP files without transparency or metadata, all of one size.
+        durations_ms: duration of each frame.
+        height: height of every frame, px.
+        width: width of every frame, px.
     """
     size = _uint24(width - 1) + _uint24(height - 1)
     chunks = [

@@ -2,13 +2,14 @@
 
 After Gatys, Bethge, Hertzmann & Shechtman, "Preserving Color in Neural Artistic Style Transfer"
 (arXiv 1606.05897): section 4, linear color transfer, and section 5, luminance. Their subscripts: S
-is what gets recolored (there the style), C what it gets its colors from (there the content).
+is the image to recolor (there the style), C the one whose colors it takes (there the content).
 """
 
 import torch
 from torch import Tensor
 
 from transfer.errors import ShapeError
+from transfer.imaging.gamut import clamp, limit_chroma
 from transfer.imaging.images import check_finite
 from transfer.settings import ColorMap
 
@@ -27,14 +28,14 @@ def match_color_statistics(
     image_weights: Tensor | None = None,
     palette_weights: Tensor | None = None,
 ) -> Tensor:
-    """The image with the mean and covariance of another image's colors (section 4).
+    """Give an image the mean and covariance of another image's colors (section 4).
 
     Args:
         image: RGB, shape (1, 3, H, W), range [0, 1].
         palette: RGB, shape (1, 3, H', W'), range [0, 1].
-        kind: which of the maps that do this; see `color_map`.
-        image_weights: how much each pixel counts when the image's colors are measured, shape
-            (1, 1, H, W), not negative; None: all alike. All pixels are recolored.
+        kind: map to use; see `color_map`.
+        image_weights: weight of each pixel when the image's colors are measured, shape
+            (1, 1, H, W), not negative; None: equal weights. All pixels are recolored.
         palette_weights: the same for the palette, shape (1, 1, H', W').
 
     Returns:
@@ -58,7 +59,7 @@ def color_map(
     image_weights: Tensor | None = None,
     palette_weights: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Matrix A and offset b of the map ``A x + b`` that takes one palette to another.
+    """Return matrix A and offset b of the map ``A x + b`` that takes one palette to another.
 
     Section 4 asks for ``b = mu_C - A mu_S`` and ``A Sigma_S A^T = Sigma_C``, which many matrices
     satisfy; they differ by a rotation. It tries the first two of these:
@@ -96,14 +97,14 @@ def color_map(
 
 
 def apply_map(image: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
-    """Each pixel through ``matrix @ pixel + offset``; not clipped."""
+    """Map each pixel of RGB (1, 3, H, W) to ``matrix @ pixel + offset``; not clipped."""
     pixels = image[0].flatten(1)  # (3, H*W)
     mapped = torch.addmm(offset.to(image), matrix.to(image), pixels)
     return mapped.reshape(image.shape)
 
 
 def luminance(image: Tensor) -> Tensor:
-    """Lightness of RGB (1, 3, H, W) as shape (1, 1, H, W), in the range of the input.
+    """Return the luminance of RGB (1, 3, H, W) as shape (1, 1, H, W), in the range of the input.
 
     Raises:
         ShapeError: if ``image`` has another shape.
@@ -120,12 +121,12 @@ def match_luminance(
     light_weights: Tensor | None = None,
     reference_weights: Tensor | None = None,
 ) -> Tensor:
-    """``L_S' = sigma_C / sigma_S (L_S - mu_S) + mu_C``, the remapping of section 5, not clipped.
+    """Return ``L_S' = sigma_C / sigma_S (L_S - mu_S) + mu_C`` (section 5), not clipped.
 
     Args:
         light: L_S, shape (1, 1, H, W).
         reference: L_C, shape (1, 1, H', W').
-        light_weights: how much each pixel counts in mu_S and sigma_S, shape (1, 1, H, W).
+        light_weights: weight of each pixel in mu_S and sigma_S, shape (1, 1, H, W).
         reference_weights: the same for mu_C and sigma_C, shape (1, 1, H', W').
 
     Raises:
@@ -135,24 +136,24 @@ def match_luminance(
     check_finite("light", light)
     check_finite("reference", reference)
     mean, variance = _light_moments(light, light_weights)
-    wanted_mean, wanted_variance = _light_moments(reference, reference_weights)
+    target_mean, target_variance = _light_moments(reference, reference_weights)
     spread = (variance + _EPSILON).sqrt()
-    wanted_spread = (wanted_variance + _EPSILON).sqrt()
-    return (light - mean) * (wanted_spread / spread) + wanted_mean
+    target_spread = (target_variance + _EPSILON).sqrt()
+    return (light - mean) * (target_spread / spread) + target_mean
 
 
 def replace_luminance(image: Tensor, light: Tensor) -> Tensor:
-    """The image's hues at another lightness.
+    """Return the image with its hues at another luminance.
 
-    Where the new lightness leaves no room for as much color, the color is weakened just enough
-    to stay within [0, 1]. The paper clips, which shifts hues and makes light places dull.
+    Where a color at the new luminance would leave [0, 1], its chroma is reduced just enough to stay
+    within. The paper clips, which shifts hues and makes light places dull.
 
     Args:
         image: RGB, shape (1, 3, H, W), range [0, 1].
         light: shape (1, 1, H, W); clipped to [0, 1].
 
     Returns:
-        RGB, shape (1, 3, H, W), range [0, 1], of exactly the lightness asked for.
+        RGB, shape (1, 3, H, W), range [0, 1], of exactly that luminance.
 
     Raises:
         ShapeError: if ``image`` has another shape.
@@ -161,10 +162,7 @@ def replace_luminance(image: Tensor, light: Tensor) -> Tensor:
     check_finite("light", light)
     light = light.clamp(0.0, 1.0)
     chroma = image - luminance(image)
-    room = torch.where(chroma > 0, 1.0 - light, light)
-    # Gray pixels have no chroma to weaken.
-    strength = (room / chroma.abs().clamp_min(1e-6)).amin(dim=1, keepdim=True).clamp_max(1.0)
-    return (light + strength * chroma).clamp(0.0, 1.0)
+    return clamp(light + limit_chroma(chroma, light))
 
 
 def _cholesky(from_covariance: Tensor, to_covariance: Tensor) -> Tensor:
@@ -194,7 +192,7 @@ _MATRICES = {
 
 
 def _moments(image: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Mean (3, 1) and covariance (3, 3), positive definite, in float64."""
+    """Return mean (3, 1) and covariance (3, 3), positive definite, in float64."""
     _check(image)
     pixels = image[0].flatten(1).double()  # (3, H*W)
     if weights is None:
@@ -202,25 +200,25 @@ def _moments(image: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
         centered = pixels - mean
         covariance = centered @ centered.T / pixels.shape[1]
     else:
-        shares = _shares(image, weights)
-        mean = (pixels @ shares).unsqueeze(1)
+        weights = _normalize(image, weights)
+        mean = (pixels @ weights).unsqueeze(1)
         centered = pixels - mean
-        covariance = (centered * shares) @ centered.T
+        covariance = (centered * weights) @ centered.T
     variances, axes = torch.linalg.eigh(covariance)
     return mean, (axes * variances.clamp_min(_EPSILON)) @ axes.T
 
 
 def _light_moments(light: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Mean and variance of (1, 1, H, W), two numbers."""
+    """Return mean and variance of (1, 1, H, W), two scalars."""
     if weights is None:
         return light.mean(), light.var(correction=0)
-    shares = _shares(light, weights).to(light)
-    mean = light.flatten() @ shares
-    return mean, (light.flatten() - mean).square() @ shares
+    weights = _normalize(light, weights).to(light)
+    mean = light.flatten() @ weights
+    return mean, (light.flatten() - mean).square() @ weights
 
 
-def _shares(image: Tensor, weights: Tensor) -> Tensor:
-    """Weights as float64 (H*W) that sum to 1; all alike if there is no weight at all."""
+def _normalize(image: Tensor, weights: Tensor) -> Tensor:
+    """Return weights as float64 (H*W) that sum to 1; equal ones if all weights are 0."""
     if weights.shape != (1, 1, *image.shape[2:]):
         height, width = image.shape[2:]
         raise ShapeError("weights", f"(1, 1, {height}, {width})", tuple(weights.shape))
@@ -230,7 +228,7 @@ def _shares(image: Tensor, weights: Tensor) -> Tensor:
 
 
 def _square_root(matrix: Tensor) -> Tensor:
-    """The symmetric positive square root of a symmetric positive matrix."""
+    """Return the symmetric positive square root of a symmetric positive matrix."""
     values, vectors = torch.linalg.eigh(matrix)
     root: Tensor = (vectors * values.clamp_min(0.0).sqrt()) @ vectors.T
     return root

@@ -1,4 +1,4 @@
-"""Between Pillow's images and tensors."""
+"""Image files, Pillow's images and tensors, and conversions between them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ from transfer.errors import ImageUnreadable, NotFinite, ShapeError
 
 
 def read_image(path: Path) -> Image.Image:
-    """An image file as upright RGB.
+    """Read an image file as upright RGB.
 
     Raises:
         ImageUnreadable: if the file is missing, no image, damaged, or too large to be safe.
@@ -22,18 +22,18 @@ def read_image(path: Path) -> Image.Image:
 
 
 def read_mask(path: Path) -> Image.Image:
-    """An image file as upright gray; see `as_gray`.
+    """Read an image file as upright gray; see `as_gray`.
 
     Raises:
-        ImageUnreadable: as `read_image`.
+        ImageUnreadable: if the file is missing, no image, damaged, or too large to be safe.
     """
     return _read(path, as_gray)
 
 
-def _read(path: Path, converted: Callable[[Image.Image], Image.Image]) -> Image.Image:
+def _read(path: Path, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
     try:
         with Image.open(path) as image:
-            return converted(ImageOps.exif_transpose(image))
+            return convert(ImageOps.exif_transpose(image))
     except FileNotFoundError:
         raise ImageUnreadable(f"{path} does not exist.") from None
     except Image.DecompressionBombError:
@@ -44,7 +44,7 @@ def _read(path: Path, converted: Callable[[Image.Image], Image.Image]) -> Image.
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
-    """Eight-bit RGB; transparent parts become white, as on paper.
+    """Convert to eight-bit RGB; transparent parts become white, as on paper.
 
     Raises:
         NotFinite: if a floating-point image holds values that are no numbers.
@@ -66,7 +66,7 @@ def as_rgb(image: Image.Image) -> Image.Image:
 
 
 def as_gray(image: Image.Image) -> Image.Image:
-    """Eight-bit gray; transparent parts become black: nothing was painted there."""
+    """Convert to eight-bit gray; transparent parts of a mask become black."""
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
@@ -74,7 +74,7 @@ def as_gray(image: Image.Image) -> Image.Image:
 
 
 def to_tensor(image: Image.Image, long_edge_px: int | None = None) -> Tensor:
-    """Shape (1, 3, H, W), float32, range [0, 1]; resampled if a long edge is given."""
+    """Convert to shape (1, 3, H, W), float32, range [0, 1]; resampled if a long edge is given."""
     image = as_rgb(image)
     if long_edge_px is not None:
         width, height = image.size
@@ -86,7 +86,7 @@ def to_tensor(image: Image.Image, long_edge_px: int | None = None) -> Tensor:
 
 
 def to_image(tensor: Tensor) -> Image.Image:
-    """The inverse of `to_tensor`: values outside [0, 1] are clipped.
+    """Convert a tensor to an image, as the inverse of `to_tensor`; values are clipped to [0, 1].
 
     Raises:
         ShapeError: if ``tensor`` is not (1, 3, H, W).
@@ -100,15 +100,15 @@ def to_image(tensor: Tensor) -> Image.Image:
 
 
 def fit_size(height: int, width: int, long_edge_px: int) -> tuple[int, int]:
-    """Height and width of the same shape with the given long edge, at least 1 px each."""
+    """Return height and width of the same shape with the given long edge, at least 1 px each."""
     scale = long_edge_px / max(height, width)
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def resize(tensor: Tensor, height: int, width: int) -> Tensor:
-    """Resampled bicubically, smoothed first where it shrinks; shape (1, C, height, width).
+    """Resample bicubically to shape (1, C, height, width), with antialiasing.
 
-    Clipped to [0, 1]: bicubic overshoots at edges.
+    The result is clipped to [0, 1], as bicubic interpolation overshoots at edges.
     """
     if tuple(tensor.shape[2:]) == (height, width):
         return tensor

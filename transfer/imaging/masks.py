@@ -1,4 +1,4 @@
-"""Where each style goes: everywhere, or where its mask is white."""
+"""Regions of a painting: the whole, or one for each style with a mask."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,23 +11,23 @@ from transfer.errors import MaskUnusable
 from transfer.imaging.images import as_gray, fit_size
 
 _FEATHER = 0.01
-"""Softness of a mask's edges, of the painting's long edge: brushwork does not stop at a line."""
+"""Standard deviation of the blur of a mask's edges, relative to the painting's long edge."""
 
 
 @dataclass(frozen=True)
 class Region:
-    """A part of the painting, and the styles that go there."""
+    """A part of the painting, and its styles."""
 
     styles: tuple[Tensor, ...]
-    """RGB or lightness, shapes (1, C, H', W'), range [0, 1]."""
+    """Styles in RGB or luminance, shapes (1, C, H', W'), range [0, 1]."""
     weights: tuple[float, ...] | None
-    """Of each style, positive; None: all alike."""
+    """Weight of each style, positive; None: equal weights."""
     guide: Tensor | None
-    """How much of each pixel belongs to it, shape (1, 1, H, W), range [0, 1]; None: all of all."""
+    """Share of each pixel in the region, shape (1, 1, H, W), range [0, 1]; None: 1 everywhere."""
 
     @property
     def area(self) -> float:
-        """Its part of the painting, 0 to 1."""
+        """Share of the painting in the region, 0 to 1."""
         return 1.0 if self.guide is None else float(self.guide.mean())
 
 
@@ -39,20 +39,20 @@ def build_regions(
     height: int,
     width: int,
 ) -> tuple[Region, ...]:
-    """One region for all styles together, or one for each if there are masks.
+    """Return one region for all styles together, or one for each if there are masks.
 
-    Where masks overlap, styles share the place by mask and weight. Where they leave something out,
+    Where masks overlap, styles share each pixel by mask and weight. Where masks leave a pixel out,
     even in part, that part stays the photo.
 
     Args:
         styles: RGB, shapes (1, 3, H', W').
-        weights: of each style; only their ratios count. A style of weight 0 is left out, and its
-            mask with it.
-        masks: of each style; white: here, black: not here, gray: how strongly, None: everywhere.
-            Empty if no style has one.
+        weights: one for each style; only their ratios count. A style of weight 0 is left out,
+            and its mask with it.
+        masks: one for each style, white where the style goes, gray where it goes in part; None:
+            everywhere. Empty if no style has one.
         size: width and height of the photo, whose shape the masks have to have.
-        height: of the painting.
-        width: of the painting.
+        height: height of the painting, px.
+        width: width of the painting, px.
 
     Raises:
         MaskUnusable: if a mask has another shape than the photo, or is black everywhere.
@@ -61,30 +61,30 @@ def build_regions(
     styles = [styles[number] for number in used]
     weights = [weights[number] for number in used]
     if not masks or all(masks[number] is None for number in used):
-        are_alike = len(set(weights)) == 1
-        return (Region(tuple(styles), None if are_alike else tuple(weights), None),)
-    painted = torch.cat(
+        has_equal_weights = len(set(weights)) == 1
+        return (Region(tuple(styles), None if has_equal_weights else tuple(weights), None),)
+    opacities = torch.cat(
         [_opacity(number + 1, masks[number], size, height, width) for number in used]
     )  # (K, 1, H, W)
-    wanted = painted * painted.new_tensor(weights).reshape(-1, 1, 1, 1)
-    shares = wanted / wanted.sum(dim=0).clamp_min(torch.finfo(wanted.dtype).tiny)
-    guides = shares * painted.sum(dim=0).clamp_max(1.0)
+    weighted = opacities * opacities.new_tensor(weights).reshape(-1, 1, 1, 1)
+    shares = weighted / weighted.sum(dim=0).clamp_min(torch.finfo(weighted.dtype).tiny)
+    guides = shares * opacities.sum(dim=0).clamp_max(1.0)
     return tuple(
         Region((style,), None, guide.unsqueeze(0).to(style.device))
         for style, guide in zip(styles, guides, strict=True)
     )
 
 
-def coverage(several: Sequence[Region]) -> Tensor | None:
-    """How much of each pixel is painted, shape (1, 1, H, W), range [0, 1]; None: all of all."""
-    guides = [region.guide for region in several if region.guide is not None]
+def coverage(regions: Sequence[Region]) -> Tensor | None:
+    """Return the share of each pixel that is painted, (1, 1, H, W), 0 to 1; None: 1 everywhere."""
+    guides = [region.guide for region in regions if region.guide is not None]
     return torch.stack(guides).sum(dim=0).clamp(0.0, 1.0) if guides else None
 
 
 def _opacity(
     number: int, mask: Image.Image | None, size: tuple[int, int], height: int, width: int
 ) -> Tensor:
-    """A mask as shape (1, 1, H, W), range [0, 1], its edges softened."""
+    """Return a mask as shape (1, 1, H, W), range [0, 1], with blurred edges."""
     if mask is None:
         return torch.ones(1, 1, height, width)
     photo_width, photo_height = size

@@ -1,1 +1,1 @@
-"""How much memory a painting may take, and what gives way where there is less."""
+"""Memory: the limit of a painting, and the plans that keep within it."""

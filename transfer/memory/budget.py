@@ -1,4 +1,4 @@
-"""How much memory a painting may take, how much there is, and what happens where it runs out."""
+"""The memory limit of a painting, and the choice of plans that keep within it."""
 
 import gc
 import os
@@ -12,7 +12,7 @@ import torch
 
 from transfer.memory.malloc import trim_malloc
 from transfer.memory.plan import (
-    LIBRARIES,
+    PROCESS_BYTES,
     LevelShape,
     MemoryPlan,
     choose_plan,
@@ -22,18 +22,18 @@ from transfer.memory.plan import (
 
 T = TypeVar("T")
 
-_LASTING = "could not create a primitive"
-_SIGNS = ("allocate memory", _LASTING, "bad_alloc", "can't start new thread")
-"""Seen when a process runs into its limit: from torch's allocator, oneDNN, C++, and Python."""
+_ONEDNN_REFUSAL = "could not create a primitive"
+_OUT_OF_MEMORY_TEXTS = ("allocate memory", _ONEDNN_REFUSAL, "bad_alloc", "can't start new thread")
+"""Texts of errors at a process's limit: from torch's allocator, oneDNN, C++, and Python."""
 
 MAX_MEMORY_MIN = 500_000_000
-"""torch and the backbones alone take 0.4 GB."""
+"""Smallest limit that is accepted: torch and the backbones alone take 0.4 GB."""
 
 
 def default_budget(height: int, width: int, device: torch.device) -> int:
-    """What a painting may take if nobody says: on a CPU `memory_plans.usual_bytes`.
+    """Return the default limit of a painting: on a CPU `plan.default_bytes`.
 
-    On CUDA nine tenths of what is free or already ours.
+    On CUDA it is nine tenths of the free memory, and all that this process has reserved.
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
@@ -42,37 +42,42 @@ def default_budget(height: int, width: int, device: torch.device) -> int:
 
 
 def bytes_in_use(device: torch.device) -> int:
-    """Bytes that this process holds: resident on a CPU, allocated on CUDA."""
+    """Return the bytes that this process holds: resident on a CPU, allocated on CUDA."""
     if device.type == "cuda":
         return torch.cuda.memory_allocated(device)
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:
-        return LIBRARIES
+        return PROCESS_BYTES
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there is no memory left."""
+    """Return whether an error says that there is no memory left."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     # What torch and oneDNN raise on the CPU has no class of its own.
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
+    return isinstance(error, RuntimeError) and any(
+        text in str(error) for text in _OUT_OF_MEMORY_TEXTS
+    )
 
 
 def call_in_healthy_thread(call: Callable[[], T]) -> T:
-    """What a call returns or raises, in another thread if this one cannot compute any more.
+    """Make a call, in another thread if this one cannot compute any more.
 
-    oneDNN notes in a thread's own memory that it could not get room for its code once, and refuses
-    to make any more of it there, however much room there is later.
+    When oneDNN once fails to allocate memory for its code, it notes that in the thread's own
+    storage and refuses to make code there for good, however much memory is free later.
+
+    Returns:
+        what the call returns; what it raises is raised.
     """
     if not getattr(_thread, "is_spoiled", False):
         try:
             return call()
         except RuntimeError as error:
-            _thread.is_spoiled = _LASTING in str(error)
+            _thread.is_spoiled = _ONEDNN_REFUSAL in str(error)
             raise
-    # Made before the thread: there may be room for nothing in it.
+    # Made before the thread, in which nothing might be allocated any more.
     future: Future[T] = Future()
 
     def answer() -> None:
@@ -81,7 +86,7 @@ def call_in_healthy_thread(call: Callable[[], T]) -> T:
         except BaseException as error:
             future.set_exception(error)
 
-    # A daemon: who stops the program does not wait for the painting.
+    # A daemon: stopping the program does not wait for the painting.
     thread = threading.Thread(target=answer, name="painter", daemon=True)
     thread.start()
     thread.join()
@@ -94,7 +99,7 @@ _thread = threading.local()
 
 
 def free_cache(device: torch.device) -> None:
-    """Give back what allocators keep for later, which others could use now."""
+    """Give memory that allocators keep for later back to the system."""
     # An attempt that broke off leaves its tensors to cycles of frames.
     gc.collect()
     if device.type == "cuda":
@@ -103,44 +108,45 @@ def free_cache(device: torch.device) -> None:
 
 
 class Budget:
-    """How much a painting may take, less what the process holds; shrinks where a rung fails.
+    """The memory limit of one painting; shrinks when a plan fails.
 
     Args:
-        total: bytes of the whole process on a CPU, of ours on CUDA.
-        device: where it paints.
-        is_strict: whether what the process really holds counts, or what a new one would on a CPU.
-            Without, the rung depends on the painting alone: the same picture every time.
+        total: limit in bytes, of the whole process on a CPU, of its allocations on CUDA.
+        device: device that paints.
+        is_strict: True if the memory that the process really holds counts. Otherwise, on a CPU,
+            that of a new process does: the plan then depends on the painting alone, which gives
+            the same picture every time.
     """
 
     def __init__(self, total: int, device: torch.device, *, is_strict: bool) -> None:
         self._total = total
         self._device = device
         self._is_strict = is_strict or device.type == "cuda"
-        self._place = -1
+        self._lowest_index = -1
         self.lowest = MemoryPlan()
-        """The lowest rung that was taken so far."""
+        """Smallest plan that has painted so far."""
 
     def plans(self, shape: LevelShape) -> tuple[MemoryPlan, ...]:
-        """All rungs for a step."""
+        """Return all plans for a step, from the fastest to the smallest."""
         return memory_plans(shape, is_cuda=self._device.type == "cuda")
 
     def first_plan(self, shape: LevelShape) -> int:
-        """The place on the ladder of a step to begin at."""
+        """Return the index of the plan to begin a step with."""
         if self._is_strict:
             free_cache(self._device)
         else:
-            trim_malloc()  # What is held does not count; collecting cycles takes 60 ms.
-        return choose_plan(self.plans(shape), self._total - self._held(), shape)
+            trim_malloc()  # Held memory does not count, and collecting cycles takes 60 ms.
+        return choose_plan(self.plans(shape), self._total - self._bytes_held(), shape)
 
-    def record_success(self, place: int, plan: MemoryPlan) -> None:
-        """A rung that painted."""
-        if place > self._place:
-            self._place, self.lowest = place, plan
+    def record_success(self, index: int, plan: MemoryPlan) -> None:
+        """Note that a plan, by its index in `plans`, has painted."""
+        if index > self._lowest_index:
+            self._lowest_index, self.lowest = index, plan
 
     def record_failure(self, plan: MemoryPlan, shape: LevelShape) -> None:
-        """There was no memory for this rung: later steps need not try."""
+        """Lower the limit below a plan that ran out of memory, so that later steps skip it."""
         free_cache(self._device)
-        self._total = min(self._total, self._held() + plan.bytes(shape) - 1)
+        self._total = min(self._total, self._bytes_held() + plan.bytes(shape) - 1)
 
-    def _held(self) -> int:
-        return bytes_in_use(self._device) if self._is_strict else LIBRARIES
+    def _bytes_held(self) -> int:
+        return bytes_in_use(self._device) if self._is_strict else PROCESS_BYTES

@@ -1,137 +1,144 @@
-"""In how much memory a step of a painting can be computed, and what gives way when there is less.
+"""The ways to compute one step of a painting, and the memory that each of them takes.
 
-A painting goes down a ladder of rungs: the whole picture at once; tiles, of which traces may be
-kept for the way back; ever fewer steps that L-BFGS remembers; fewer traces; smaller tiles. All
-rungs have the same gradient but for rounding, so the picture is the same to the eye. Free of torch:
-pages tell what a painting will take.
+A step is computed by a `MemoryPlan`. `memory_plans` lists the plans for a step from the fastest to
+the smallest, and `choose_plan` picks the first that fits. In this order they give up speed: the
+whole picture at once; tiles, whose feature maps may be saved for the backward pass; a shorter
+L-BFGS history; fewer saved maps; smaller tiles. All plans have the same gradient but for rounding,
+so the picture is the same to the eye. Free of torch: the web pages estimate memory, too.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-HISTORY = 10
-"""Steps that a painting remembers, in half precision: half a percent from 20 in full, 6 one percent
-worse (four pairs, draft, 512 px)."""
+from transfer.optim.history import (
+    PAINTING_HISTORY,
+    SHORTER_HISTORIES,
+    STORED_HISTORY_MAX_BYTES,
+    history_bytes,
+)
 
-LIBRARIES = 400_000_000
-"""What a process holds that has not painted yet."""
-
-MEMORY_MAX_BYTES = 192_000_000
-"""What L-BFGS remembers is stored in checkpoints if it is no more than this. 10 steps and how the
-gradient changed along them, 20 vectors as long as the image in half precision, take 24 MB at 512 px
-and 94 MB at 1024 px."""
+PROCESS_BYTES = 400_000_000
+"""Memory of a process that has not painted yet: libraries, mostly."""
 
 _MARGIN_PX = 8
-"""At most around a tile of the image, see `tiling.StageGroup.margin`."""
+"""Largest margin around a tile of the image, see `tiling.StageGroup.margin`."""
 
 # Bytes per pixel in compact, with gradients in single precision; docs/engine.md says how they were
 # measured.
-_SEEN = 310
-"""Of what is looked at together in one evaluation."""
+_ACTIVATIONS = 310
+"""Activations and gradients, per pixel of one tile or of the whole picture."""
 _TARGET = 0.7
-"""The same of a picture that is only looked at, relative to that."""
+"""Activations of a picture without gradients, relative to `_ACTIVATIONS`."""
 _MAPS = 16
-"""Of the picture: maps between the legs of a walk in tiles, and their gradients."""
-_TRACES = {0: 90, 2: 26, 3: 9}
-"""Of the picture: traces from this stage on."""
-_KEPT = 9
-"""Of the picture: the photo's features, for the content."""
-_HALVED = 0.8
-_HALVED_MAPS = 0.56
-"""With gradients in half precision, relative to that: of what is looked at together and its traces,
-and of maps and the photo's features, which are then kept in half precision, too."""
+"""Maps passed between groups of stages, and their gradients, per pixel of a tiled picture."""
+_SAVED_MAPS = {0: 90, 2: 26, 3: 9}
+"""Maps saved for the backward pass, per pixel of the picture, by the first stage saved."""
+_CONTENT_FEATURES = 9
+"""Features of the photo, for the content loss, per pixel of the picture."""
+_FP16_ACTIVATIONS = 0.8
+"""Activations and saved maps with gradients in half precision, relative to single."""
+_FP16_MAPS = 0.56
+"""Maps and content features with gradients in half precision, relative to single: then they are
+stored in half precision, too."""
 _WIDTH = {"compact": 1, "vgg19": 4, "vgg19-torchvision": 4}
-"""How many times as many channels as compact a network has, and so as many bytes."""
-_ANY_BYTES = 90_000_000
-"""What the first evaluation takes at any size: workspaces of the convolutions, mostly."""
+"""Number of channels relative to compact, and so of bytes."""
+_WORKSPACE_BYTES = 90_000_000
+"""Memory that the first evaluation takes at any size: workspaces of the convolutions, mostly."""
 
 _VECTORS = 6
 """Images held at once: photo, image, the one before, the best, the gradient before, the new one."""
-_FLOAT_BYTES, _HALF_BYTES = 4, 2
+_FLOAT_BYTES = 4
 
 _WHOLE_PX = 768
-"""Up to this long an edge, one go is quickest on a CPU. Beyond, blocks of memory are so large that
-the C library has the system clear each anew: at 2048 px an evaluation of compact took 1.24 us per
-pixel in one go, and 0.74 in tiles of 512 px."""
+"""Longest edge up to which the whole picture at once is quickest on a CPU. Beyond, blocks of memory
+are so large that the C library has the system clear each anew: at 2048 px an evaluation of compact
+took 1.24 us per pixel at once, and 0.74 in tiles of 512 px."""
 _TILE_PX = {1: 512, 4: 256}
-"""By `_WIDTH`. Smaller ones are slower; but larger ones of vgg19 are not quicker."""
+"""Edge of the largest tiles, by `_WIDTH`. Smaller tiles are slower; larger ones of vgg19 are not
+quicker."""
 _SMALL_PX, _SMALLEST_PX = 256, 128
+"""Edges of the tiles that are tried when the largest do not fit."""
 _CUDA_TILES_PX = (2048, 1024)
-_HISTORIES = (HISTORY, 6, 4, 3, 2)
+"""Edges of tiles that CUDA tries before `_TILE_PX`."""
+_HISTORIES = (PAINTING_HISTORY, *SHORTER_HISTORIES)
 _HISTORY_MAX_BYTES = 400_000_000
-"""On a CPU nothing is remembered beyond this but the last two steps. At 4096 px that leaves these
-two, for which the loss is half a percent higher than for four, and 0.3 GB less are taken."""
-_DEEP, _DEEPEST = 2, 3
-"""The stages, from 0 on, from which traces are small for the time they save."""
+"""Largest L-BFGS history on a CPU, except the shortest one, which is always allowed. At 4096 px
+that leaves two pairs, for which the loss is half a percent higher than for four, and 0.3 GB less
+are taken."""
+_DEEP_STAGE, _DEEPEST_STAGE = 2, 3
+"""First stages from which saved maps are small for the time they save; stages count from 0."""
 
 
 @dataclass(frozen=True)
 class LevelShape:
-    """What a step computes, as far as it takes memory."""
+    """The properties of a step that decide how much memory it takes."""
 
     backbone: str
     height: int
     width: int
     channels: int = 3
-    """Of the image."""
+    """Channels of the image."""
     brush_size: float = 1.0
-    """A style may be seen larger than the picture."""
+    """Size of the style relative to the painting; above 1 its features take more memory."""
     is_fp16: bool = False
-    """Whether gradients are in half precision."""
+    """True if gradients are in half precision."""
 
     @property
     def pixels(self) -> int:
-        """Of the picture."""
+        """Number of pixels of the picture."""
         return self.height * self.width
 
     def history_bytes(self, history: int) -> int:
-        """What so many steps take that L-BFGS remembers: two vectors each."""
-        return 2 * history * self.channels * self.pixels * _HALF_BYTES
+        """Return the bytes of an L-BFGS history of so many pairs, two vectors each."""
+        return history_bytes(history, self.channels * self.pixels)
 
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """How one step of a painting is computed."""
+    """One way to compute a step of a painting."""
 
     tile_px: int | None = None
     """Longest edge of a tile without its margin; None: the whole picture at once."""
-    history: int = HISTORY
-    """Steps that L-BFGS remembers."""
+    history: int = PAINTING_HISTORY
+    """Number of curvature pairs in the L-BFGS history."""
     saved_from: int | None = None
-    """The first stage of which traces are kept; see `extractor.TiledExtractor`."""
+    """First stage whose maps are saved for the backward pass, see `extractor.TiledExtractor`; None:
+    tiles compute all maps again, and a whole picture saves all."""
 
     def bytes(self, shape: LevelShape) -> int:
-        """Memory that a step takes beyond what the process has before it, about."""
+        """Estimate the memory that a step takes beyond that of the process before it."""
         values = shape.channels * shape.pixels
-        remembered = shape.history_bytes(self.history)
-        if remembered < MEMORY_MAX_BYTES:
-            remembered *= 2  # Once more, in a checkpoint.
-        fixed = _VECTORS * _FLOAT_BYTES * values + remembered + _ANY_BYTES
+        stored = shape.history_bytes(self.history)
+        if stored < STORED_HISTORY_MAX_BYTES:
+            stored *= 2  # Once more, in a checkpoint.
+        fixed = _VECTORS * _FLOAT_BYTES * values + stored + _WORKSPACE_BYTES
         return fixed + int(_WIDTH[shape.backbone] * self._compact_bytes(shape))
 
     def _compact_bytes(self, shape: LevelShape) -> float:
-        """Those of the network, were it compact."""
-        half, half_maps = (_HALVED, _HALVED_MAPS) if shape.is_fp16 else (1.0, 1.0)
+        """Estimate the bytes of the network's maps as if the backbone were compact."""
+        half, half_maps = (_FP16_ACTIVATIONS, _FP16_MAPS) if shape.is_fp16 else (1.0, 1.0)
         if self.tile_px is None:
-            seen = max(1.0, _TARGET * shape.brush_size**2)
-            return half * (_KEPT + _SEEN * seen) * shape.pixels
-        traces = 0 if self.saved_from is None else _TRACES[self.saved_from]
-        seen_px = _seen_px(shape.height, self.tile_px) * _seen_px(shape.width, self.tile_px)
-        maps = half_maps * (_KEPT + _MAPS) * shape.pixels
-        return half * (_SEEN * seen_px + traces * shape.pixels) + maps
+            # Either the painting's evaluation, or the style's features where it is larger.
+            largest = max(1.0, _TARGET * shape.brush_size**2)
+            return half * (_CONTENT_FEATURES + _ACTIVATIONS * largest) * shape.pixels
+        saved = 0 if self.saved_from is None else _SAVED_MAPS[self.saved_from]
+        tile_pixels = _tile_edge(shape.height, self.tile_px) * _tile_edge(shape.width, self.tile_px)
+        maps = half_maps * (_CONTENT_FEATURES + _MAPS) * shape.pixels
+        return half * (_ACTIVATIONS * tile_pixels + saved * shape.pixels) + maps
 
 
-def _seen_px(edge_px: int, tile_px: int) -> int:
+def _tile_edge(edge_px: int, tile_px: int) -> int:
+    """Return the edge of a tile with its margins, at most that of the picture."""
     return min(edge_px, tile_px + 2 * _MARGIN_PX)
 
 
 def memory_plans(shape: LevelShape, *, is_cuda: bool = False) -> tuple[MemoryPlan, ...]:
-    """All rungs for a step, from the fastest to the smallest.
+    """Return all plans for a step, from the fastest to the smallest.
 
-    In single precision traces of all save a fifth of the time, for which the loss would fall by
-    more than it rises with the shortest history. In half precision computing once more what was not
-    kept takes a seventh longer in vgg19, and no longer in compact; on a CPU, that is. Tiles of
-    128 px cost more than anything. docs/engine.md has the figures.
+    In single precision saving all maps saves a fifth of the time, in which the loss would fall by
+    more than it rises with the shortest history. On a CPU in half precision, computing again what
+    was not saved takes a seventh longer in vgg19, and no longer in compact. Tiles of 128 px cost
+    more than anything. docs/engine.md has the figures.
     """
     edge_px = max(shape.height, shape.width)
     width = _WIDTH[shape.backbone]
@@ -142,41 +149,43 @@ def memory_plans(shape: LevelShape, *, is_cuda: bool = False) -> tuple[MemoryPla
         or history == _HISTORIES[-1]
         or shape.history_bytes(history) <= _HISTORY_MAX_BYTES
     )
-    plans = [MemoryPlan(None, longest)] if is_cuda or edge_px <= _WHOLE_PX else []
-    large = (*_CUDA_TILES_PX, _TILE_PX[width]) if is_cuda else (_TILE_PX[width],)
-    tiles_px = [tile_px for tile_px in large if tile_px < edge_px]
-    # Which traces are kept with a long history, with a short one, and at last.
-    most: tuple[int | None, ...] = (0,)
-    fewer: tuple[int, ...] = (_DEEP, _DEEPEST)
-    if shape.is_fp16 and not is_cuda:
-        most, fewer = (0, None) if width > 1 else (None,), ()
-    plans += [MemoryPlan(tile_px, longest, stage) for tile_px in tiles_px for stage in most]
     shortest = _HISTORIES[-1]
+    # First stages to save from: with the longest history, and with the shortest.
+    most_saved: tuple[int | None, ...] = (0,)
+    fewer_saved: tuple[int, ...] = (_DEEP_STAGE, _DEEPEST_STAGE)
+    if shape.is_fp16 and not is_cuda:
+        most_saved, fewer_saved = (0, None) if width > 1 else (None,), ()
+
+    plans = [MemoryPlan(None, longest)] if is_cuda or edge_px <= _WHOLE_PX else []
+    largest = (*_CUDA_TILES_PX, _TILE_PX[width]) if is_cuda else (_TILE_PX[width],)
+    tiles_px = [tile_px for tile_px in largest if tile_px < edge_px]
+    plans += [MemoryPlan(tile_px, longest, stage) for tile_px in tiles_px for stage in most_saved]
     if tiles_px:
-        least = tiles_px[-1]
-        plans += [MemoryPlan(least, history, most[-1]) for history in shorter]
-        plans += [MemoryPlan(least, shortest, stage) for stage in fewer[:1] if least > _SMALL_PX]
+        tile_px = tiles_px[-1]
+        plans += [MemoryPlan(tile_px, history, most_saved[-1]) for history in shorter]
+        if tile_px > _SMALL_PX:
+            plans += [MemoryPlan(tile_px, shortest, stage) for stage in fewer_saved[:1]]
     if edge_px > _SMALL_PX:
-        rest = *fewer, None
+        stages = *fewer_saved, None
         histories = () if tiles_px else (longest, *shorter)
-        plans += [MemoryPlan(_SMALL_PX, history, rest[0]) for history in histories]
-        plans += [MemoryPlan(_SMALL_PX, shortest, stage) for stage in rest]
+        plans += [MemoryPlan(_SMALL_PX, history, stages[0]) for history in histories]
+        plans += [MemoryPlan(_SMALL_PX, shortest, stage) for stage in stages]
     else:
         plans += [MemoryPlan(None, history) for history in shorter]
     if edge_px > _SMALLEST_PX:
         plans.append(MemoryPlan(_SMALLEST_PX, shortest))
-    # Without what was said twice.
+    # Without repetitions.
     return tuple(dict.fromkeys(plans))
 
 
 def default_bytes(height: int, width: int) -> int:
-    """What a process may take on a CPU if nobody says: 1.11 GB and 110 bytes a pixel."""
+    """Return the default limit of a process on a CPU: 1.11 GB and 110 bytes a pixel."""
     return 1_110_000_000 + 110 * height * width
 
 
 def choose_plan(plans: Sequence[MemoryPlan], available_bytes: int, shape: LevelShape) -> int:
-    """The place of the first rung that fits into so many bytes; the last if none does."""
-    for number, plan in enumerate(plans):
+    """Return the index of the first plan that fits into so many bytes; the last if none does."""
+    for index, plan in enumerate(plans):
         if plan.bytes(shape) <= available_bytes:
-            return number
+            return index
     return len(plans) - 1

@@ -1,4 +1,4 @@
-"""What an image is compared with at one scale: the sum that a painting makes small."""
+"""Builds the objective of one level from the photo, the styles and the settings."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -19,31 +19,29 @@ from transfer.objective.targets import content_term, image_statistics
 from transfer.objective.terms import StyleTerm, Term
 from transfer.settings import Settings
 
-_Found = dict[str, Statistics]
-
 
 def smoothness_weight(smoothness: float) -> float:
-    """Weight of the smoothness: 1/8 for smoothness 0, 2 for 0.5, 32 for 1.
+    """Return the weight of a smoothness in [0, 1]: 1/8 for 0, 2 for 0.5, 32 for 1.
 
-    2 takes the colored speckle off flat places and costs no brushwork.
+    A weight of 2 takes the colored speckle off flat places and costs no brushwork.
     """
     return float(2.0 * 16.0 ** (2.0 * smoothness - 1.0))
 
 
 @dataclass(frozen=True)
-class _Weights:
-    """What each addend of the loss counts."""
+class _LossWeights:
+    """Weights of the terms of the loss."""
 
     smoothness: float
     layers: dict[str, float]
-    """Of the style; together 1 once divided by ``whole``."""
+    """Weight of each style layer; only their ratios count."""
 
     @property
-    def whole(self) -> float:
+    def layer_sum(self) -> float:
         return sum(self.layers.values())
 
     @classmethod
-    def of(cls, settings: Settings) -> "_Weights":
+    def of(cls, settings: Settings) -> "_LossWeights":
         advanced = settings.advanced
         smoothness = advanced.smoothness_weight
         return cls(
@@ -63,90 +61,95 @@ def build_objective(
     tile_px: int | None = None,
     saved_from: int | None = None,
 ) -> Objective:
-    """The loss of an image of one size, its targets computed once.
+    """Build the loss of an image of one size; the targets are computed here, once.
 
     ``sum over regions of area * style + content + smoothness weight * smoothness``, where style is
     the weighted mean over layers of `losses.style_distance`. A region counts by its area, so that
-    each of its pixels is drawn to the style as it would be without regions. Content is
-    `losses.content_distance`, held where strength wants it (`content_penalty.ContentPenalty`) or
-    with a fixed weight of the advanced settings.
+    each of its pixels has the gradient that it would have without regions. Content is a
+    `content_penalty.ContentPenalty` on `losses.content_distance`.
 
     Args:
-        backbone: whose features are compared.
+        backbone: network whose features are compared.
         content: the photo, shape (1, C, H, W), range [0, 1], C being 1 or 3.
         regions: the styles, and where each goes; as many channels as the content.
-        height: of the image.
-        width: of the image.
-        settings: of the painting.
-        penalty: the content's; None: that of a first step.
+        height: height of the image, px.
+        width: width of the image, px.
+        settings: settings of the painting.
+        penalty: penalty of the content; None: that of a first level.
         tile_px: longest edge of a tile without its margin: memory then depends on the tile and
             hardly on the picture. None: the whole picture at once.
         saved_from: see `TiledExtractor`.
+
+    Raises:
+        NotFinite: if features of the photo or of a style hold values that are no numbers.
     """
     penalty = penalty or ContentPenalty.of(settings, backbone.name, max(height, width))
-    weights = _Weights.of(settings)
-    layers, layer_of_content = weights.layers, content_layer(settings, backbone.name)
+    weights = _LossWeights.of(settings)
+    style_layers = weights.layers
+    compared_layer = content_layer(settings, backbone.name)
     pooling = settings.advanced.pooling
 
-    def extractor(layers: Collection[str], height: int, width: int) -> TiledExtractor:
+    def make_extractor(layers: Collection[str], height: int, width: int) -> TiledExtractor:
         edge_px = max(height, width) if tile_px is None else tile_px
         return TiledExtractor(backbone, pooling, layers, height, width, edge_px, saved_from)
 
-    content_extractor = extractor([layer_of_content], height, width)
+    content_extractor = make_extractor([compared_layer], height, width)
     terms: list[Term] = [
-        content_term(content_extractor, resize(content, height, width), layer_of_content, penalty)
+        content_term(content_extractor, resize(content, height, width), compared_layer, penalty)
     ]
 
-    def found_in(image: Tensor) -> _Found:
-        return image_statistics(extractor(layers, *image.shape[2:]), image, layers)
+    def style_statistics(style: Tensor) -> dict[str, Statistics]:
+        extractor = make_extractor(style_layers, *style.shape[2:])
+        return image_statistics(extractor, style, style_layers)
 
     for region in regions:
-        targets = _style_targets(found_in, region, _seen_px(settings, height, width))
-        position_weights = _position_weights(region, layers, height, width)
-        for layer, weight in layers.items():
+        targets = _style_targets(style_statistics, region, _style_edge_px(settings, height, width))
+        position_weights = _position_weights(region, style_layers, height, width)
+        for layer, weight in style_layers.items():
             positions = (height >> pooling_depth(layer)) * (width >> pooling_depth(layer))
-            factor = region.area * weight / weights.whole
+            factor = region.area * weight / weights.layer_sum
             terms.append(
                 StyleTerm(layer, factor, targets[layer], positions, position_weights[layer])
             )
     return Objective(
-        extractor({*layers, layer_of_content}, height, width), terms, weights.smoothness
+        make_extractor({*style_layers, compared_layer}, height, width), terms, weights.smoothness
     )
 
 
-def _seen_px(settings: Settings, height: int, width: int) -> int:
-    """The long edge at which styles are seen, unless they are smaller."""
+def _style_edge_px(settings: Settings, height: int, width: int) -> int:
+    """Return the long edge to which larger styles are scaled down."""
     return round(settings.brush_size * max(height, width))
 
 
 def _style_targets(
-    found_in: Callable[[Tensor], _Found], region: Region, long_edge_px: int
+    style_statistics: Callable[[Tensor], dict[str, Statistics]], region: Region, long_edge_px: int
 ) -> dict[str, StyleTarget]:
-    """The blended statistics of the region's styles, seen at this size or their own."""
-    seen = []
+    """Return the averaged statistics of the region's styles, at this size or their own."""
+    by_style = []
     for style in region.styles:
         height, width = style.shape[2:]
         if long_edge_px < max(height, width):
             height, width = fit_size(height, width, long_edge_px)
-        # An elongated style is seen larger, so that its short side survives four poolings.
+        # An elongated style is enlarged, so that its short side survives four poolings.
         enlarged = max(1.0, MIN_EDGE_PX * 2 / min(height, width))
-        seen.append(found_in(resize(style, round(height * enlarged), round(width * enlarged))))
+        scaled = resize(style, round(height * enlarged), round(width * enlarged))
+        by_style.append(style_statistics(scaled))
     return {
-        layer: StyleTarget.of(average([one[layer] for one in seen], region.weights))
-        for layer in seen[0]
+        layer: StyleTarget.of(average([layers[layer] for layers in by_style], region.weights))
+        for layer in by_style[0]
     }
 
 
 def _position_weights(
     region: Region, layers: Collection[str], height: int, width: int
 ) -> dict[str, Tensor | None]:
-    """What each position of each layer counts in the region's statistics; see `StyleTerm`."""
+    """Return the region's weight of each position, by layer; see `StyleTerm`."""
     if region.guide is None:
         return dict.fromkeys(layers)
     position_weights: dict[str, Tensor | None] = {}
     for layer in layers:
         size = height >> pooling_depth(layer), width >> pooling_depth(layer)
-        # Averages, not samples: a region smaller than a position still has its share.
+        # Averages, not samples: a region smaller than a position still has a weight.
         guide = F.adaptive_avg_pool2d(region.guide, size)
         position_weights[layer] = guide / guide.sum()
     return position_weights

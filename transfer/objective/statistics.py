@@ -1,4 +1,4 @@
-"""Mean and covariance of features over their positions, and the sums that they follow from."""
+"""Mean and covariance of features over their positions, and the moments they follow from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from torch import Tensor
 from transfer.errors import ShapeError
 
 _BAND_POSITIONS = 65_536
-"""Positions looked at together: their copy, centered and weighted, is all that is held besides."""
+"""Positions that `moments` takes at a time, to copy no more than these."""
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Mean (C, 1) and centered covariance (C, C) of one layer."""
+    """Mean, shape (C, 1), and centered covariance, shape (C, C), of one layer."""
 
     mean: Tensor
     covariance: Tensor
 
 
 def statistics(features: Tensor) -> Statistics:
-    """Mean and centered covariance of one feature layer over its positions.
+    """Compute the mean and centered covariance of one feature layer over its positions.
 
     The Gram matrix of the paper (Gatys et al., CVPR 2016, equation 3) mixes the two: its
     entries are dominated by the product of the means, and colors came out gray and brushwork
@@ -35,8 +35,8 @@ def statistics(features: Tensor) -> Statistics:
         features: activations, shape (1, C, H, W), any range.
 
     Returns:
-        in the dtype and on the device of ``features``; the covariance is symmetric positive
-        semi-definite.
+        the statistics, in the dtype and on the device of ``features``; the covariance is symmetric
+        positive semi-definite.
 
     Raises:
         ShapeError: if ``features`` is not (1, C, H, W).
@@ -50,78 +50,83 @@ def statistics(features: Tensor) -> Statistics:
     return Statistics(mean, centered @ centered.T / positions.shape[1])
 
 
-def average(several: Sequence[Statistics], weights: Sequence[float] | None = None) -> Statistics:
-    """The statistics between those of several styles: the weighted mean of both their parts.
+def average(styles: Sequence[Statistics], weights: Sequence[float] | None = None) -> Statistics:
+    """Return the weighted mean of the statistics of several styles.
 
     Args:
-        several: of the same layer, one per style.
-        weights: of each, not negative and not all 0; only their ratios count; None: all alike.
+        styles: statistics of the same layer, one per style.
+        weights: weight of each style, not negative and not all 0; only their ratios count; None:
+            all alike.
     """
-    means = torch.stack([one.mean for one in several])
-    covariances = torch.stack([one.covariance for one in several])
+    means = torch.stack([style.mean for style in styles])
+    covariances = torch.stack([style.covariance for style in styles])
     if weights is None:
         return Statistics(means.mean(dim=0), covariances.mean(dim=0))
-    parts = means.new_tensor([weight / sum(weights) for weight in weights])
+    shares = means.new_tensor([weight / sum(weights) for weight in weights])
     return Statistics(
-        torch.einsum("k,kcd->cd", parts, means), torch.einsum("k,kcd->cd", parts, covariances)
+        torch.einsum("k,kcd->cd", shares, means), torch.einsum("k,kcd->cd", shares, covariances)
     )
 
 
 def moments(
-    features: Tensor, about: Tensor, weights: Tensor | None = None
+    features: Tensor, center: Tensor, weights: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """``sum_p w_p (F_p - a)`` and ``sum_p w_p (F_p - a) (F_p - a)^T``.
+    """Compute ``sum_p w_p (F_p - a)`` and ``sum_p w_p (F_p - a) (F_p - a)^T`` over positions p.
 
-    About a point near the mean, so that the covariance, which is their difference
+    The point a should lie near the mean, so that the covariance, the difference
     ``S2 / w - S1 S1^T / w^2``, does not cancel.
 
     Args:
         features: activations, shape (1, C, H, W).
-        about: the point a, shape (C, 1).
-        weights: of each position, shape (1, 1, H, W); None: 1 each.
+        center: the point a, shape (C, 1).
+        weights: weight of each position, shape (1, 1, H, W); None: 1 each.
 
     Returns:
-        shapes (C, 1) and (C, C), float64: added up in double precision, band by band.
+        first and second moment, shapes (C, 1) and (C, C), float64: added up in double precision,
+        band by band.
     """
     channels = features.shape[1]
     first = torch.zeros(channels, 1, dtype=torch.float64, device=features.device)
     second = torch.zeros(channels, channels, dtype=torch.float64, device=features.device)
-    about = about.to(features).flatten()
+    center = center.to(features).flatten()
     for rows in _bands(features):
-        centered = (features[0, :, rows].permute(1, 2, 0) - about).reshape(-1, channels)  # (P, C)
+        centered = (features[0, :, rows].permute(1, 2, 0) - center).reshape(-1, channels)  # (P, C)
         if weights is None:
-            of_each = centered.new_ones(len(centered), 1)
+            row_weights = centered.new_ones(len(centered), 1)
             weighted = centered
         else:
-            of_each = weights[0, 0, rows].reshape(-1, 1).to(features)
-            weighted = centered * of_each
-        first += centered.T @ of_each
+            row_weights = weights[0, 0, rows].reshape(-1, 1).to(features)
+            weighted = centered * row_weights
+        first += centered.T @ row_weights
         second += weighted.T @ centered
     return first, second
 
 
 def moments_backward(
-    features: Tensor, about: Tensor, gradients: tuple[Tensor, Tensor], weights: Tensor | None = None
+    features: Tensor,
+    center: Tensor,
+    gradients: tuple[Tensor, Tensor],
+    weights: Tensor | None = None,
 ) -> Tensor:
-    """The gradient with respect to the features of something that depends on their `moments`.
+    """Return the gradient with respect to the features of a function of their `moments`.
 
     Args:
         features: as for `moments`, in any precision, which is that of the result.
-        about: the same.
+        center: as for `moments`.
         gradients: derivatives with respect to both moments, shapes (C, 1) and (C, C).
         weights: as for `moments`.
 
     Returns:
-        ``w_p (s1 + (s2 + s2^T) (F_p - a))``, of the features' shape. Not centered before the
-        product, which would be a copy: in half precision it is the less exact the larger the mean
-        is beside the deviation.
+        ``w_p (s1 + (s2 + s2^T) (F_p - a))``, of the shape of the features. They are not centered
+        before the product, which would take a copy; so in half precision the result is the less
+        exact the larger the mean is beside the deviation.
     """
     first, second = gradients
     both = second + second.T
-    offset = (first - both @ about.to(both)).flatten()
-    # A convolution of one position: a product of matrices that leaves the layout as it is.
-    found = F.conv2d(features, both[..., None, None].to(features), offset.to(features))
-    return found if weights is None else found * weights.to(features)
+    offset = (first - both @ center.to(both)).flatten()
+    # A convolution of one position is a matrix product that leaves the layout as it is.
+    gradient = F.conv2d(features, both[..., None, None].to(features), offset.to(features))
+    return gradient if weights is None else gradient * weights.to(features)
 
 
 def _bands(features: Tensor) -> list[slice]:

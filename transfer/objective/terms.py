@@ -1,8 +1,8 @@
-"""The terms of the loss as functions of sums over positions, so that a picture may come in parts.
+"""Terms of the loss as functions of sums over positions, so that a picture may come in tiles.
 
-What a term says of a whole picture is a function of a few sums: the style's of the moments of the
-features, the content's of products with the photo's. Sums add up over tiles; the function may be
-any that can be derived, by hand or by autograd (`autograd_value`).
+A term of a whole picture is a function of a few sums: style depends on the moments of the features,
+content on their products with the photo's. Sums add up over tiles; the function may be any that can
+be differentiated, by hand or by autograd (`autograd_value`).
 """
 
 from collections.abc import Callable, Sequence
@@ -16,15 +16,15 @@ from transfer.objective.losses import StyleTarget, content_distance, style_dista
 from transfer.objective.statistics import Statistics, moments, moments_backward
 
 ValueAndGradients = tuple[Tensor, tuple[Tensor, ...]]
-"""An addend of the loss, and by how much it changes with each of the sums it is told from."""
+"""A term's value, shape (), and its gradients with respect to the accumulated sums."""
 
 
 def autograd_value(
     loss: Callable[[Sequence[Tensor]], Tensor], sums: Sequence[Tensor]
 ) -> ValueAndGradients:
-    """What a term tells, by autograd."""
+    """Compute a function of some sums and its gradients by autograd."""
     with torch.enable_grad():
-        leaves = [one.detach().requires_grad_() for one in sums]
+        leaves = [total.detach().requires_grad_() for total in sums]
         value = loss(leaves)
         gradients = torch.autograd.grad(value, leaves, materialize_grads=True)
     return value.detach(), gradients
@@ -35,124 +35,132 @@ class Term(Protocol):
 
     @property
     def layer(self) -> str:
-        """Whose features it looks at."""
+        """Name of the layer whose features the term reads."""
 
     def sums(self, features: Tensor, rows: slice, columns: slice) -> tuple[Tensor, ...]:
-        """Its sums over some positions of the layer.
+        """Compute the term's sums over the positions of one tile.
 
         Args:
-            features: their activations, shape (1, C, H, W).
-            rows: where they lie in the whole picture's layer.
-            columns: the same.
+            features: activations of the tile, shape (1, C, H, W).
+            rows: rows of the tile in the whole layer.
+            columns: columns of the tile in the whole layer.
         """
 
     def value_and_gradients(self, sums: Sequence[Tensor]) -> ValueAndGradients:
-        """The addend, from its sums over all positions, in float64."""
+        """Compute the addend and its gradients from the sums over all positions, in float64."""
 
     def backward(
         self, features: Tensor, gradients: Sequence[Tensor], rows: slice, columns: slice
     ) -> Tensor:
-        """The gradient with respect to features of ``sum(sums * gradients)``.
+        """Return the gradient of ``sum(sums * gradients)`` with respect to a tile's features.
 
         Args:
             features: as for `sums`, in any precision, which is that of the result.
-            gradients: by which the loss changes with each of the sums.
+            gradients: derivatives of the loss with respect to the sums.
             rows: as for `sums`.
-            columns: the same.
+            columns: as for `sums`.
         """
 
 
 @dataclass(frozen=True)
 class StyleTerm:
-    """`style_distance` of one layer and one region."""
+    """Weighted `style_distance` of one layer and one region."""
 
     layer: str
     factor: float
+    """Weight of the distance in the loss."""
     target: StyleTarget
     positions: int
-    """Of the whole layer."""
+    """Number of positions of the whole layer."""
     weights: Tensor | None
-    """Of each position, shape (1, 1, H, W), summing to 1; None: all alike. They confine a style to
-    a region, as the guided Gram matrix does of Gatys, Ecker, Bethge, Hertzmann & Shechtman,
-    "Controlling Perceptual Factors in Neural Style Transfer" (CVPR 2017, section 4)."""
+    """Weight of each position, shape (1, 1, H, W), summing to 1; None: all alike. Weights confine a
+    style to a region, as the guided Gram matrix does of Gatys, Ecker, Bethge, Hertzmann &
+    Shechtman, "Controlling Perceptual Factors in Neural Style Transfer" (CVPR 2017, section 4)."""
 
     def sums(self, features: Tensor, rows: slice, columns: slice) -> tuple[Tensor, ...]:
-        """Moments about the style's mean."""
+        """Compute the moments about the style's mean, shapes (C, 1) and (C, C)."""
         weights = None if self.weights is None else self.weights[:, :, rows, columns]
         return moments(features, self.target.statistics.mean, weights)
 
     def backward(
         self, features: Tensor, gradients: Sequence[Tensor], rows: slice, columns: slice
     ) -> Tensor:
-        """See `moments.moments_backward`."""
+        """Return the gradient of the moments; see `statistics.moments_backward`."""
         weights = None if self.weights is None else self.weights[:, :, rows, columns]
         first, second = gradients
         return moments_backward(features, self.target.statistics.mean, (first, second), weights)
 
     def value_and_gradients(self, sums: Sequence[Tensor]) -> ValueAndGradients:
-        """`style_distance` of the statistics that follow from the moments."""
+        """Compute `style_distance` of the statistics that follow from the moments."""
         first, second = sums
-        count = self.positions if self.weights is None else 1
-        apart = first / count
-        found = Statistics(self.target.statistics.mean + apart, second / count - apart @ apart.T)
-        gradients = style_gradients(found, self.target)
-        # The covariance changes with the first moment, too.
-        mean = gradients.mean - 2.0 * gradients.covariance @ apart
-        scale = self.factor / count
-        loss = self.factor * style_distance(found, self.target)
-        return loss, (scale * mean, scale * gradients.covariance)
+        total_weight = self.positions if self.weights is None else 1
+        offset = first / total_weight
+        actual = Statistics(
+            self.target.statistics.mean + offset, second / total_weight - offset @ offset.T
+        )
+        gradients = style_gradients(actual, self.target)
+        # The covariance depends on the first moment, too.
+        mean_gradient = gradients.mean - 2.0 * gradients.covariance @ offset
+        scale = self.factor / total_weight
+        loss = self.factor * style_distance(actual, self.target)
+        return loss, (scale * mean_gradient, scale * gradients.covariance)
 
 
 @dataclass(frozen=True)
 class ContentTerm:
-    """`content_distance` of one layer."""
+    """Penalty for the `content_distance` of one layer."""
 
     layer: str
     penalty: Callable[[Tensor], Tensor]
-    """The addend, from the content's loss."""
-    content: Callable[[slice, slice], Tensor]
-    """The photo's features at some rows and columns of the layer: kept, or computed anew."""
+    """Function from the distance to the addend of the loss, such as a `ContentPenalty`."""
+    content_features: Callable[[slice, slice], Tensor]
+    """Function that returns the photo's features at some rows and columns of the layer, stored or
+    computed anew."""
     statistics: Statistics
-    """Of the photo's features in the whole layer."""
-    live: Tensor
-    """Numbers of the channels that vary in the photo."""
+    """Statistics of the photo's features in the whole layer."""
+    active: Tensor
+    """Indices of the channels that vary in the photo, shape (C',)."""
     floor: Tensor
-    """See `losses.active_channels`."""
+    """Variance below which a channel says little; see `losses.active_channels`."""
     positions: int
-    """Of the whole layer."""
+    """Number of positions of the whole layer."""
 
     def sums(self, features: Tensor, rows: slice, columns: slice) -> tuple[Tensor, ...]:
-        """``sum G``, ``sum G^2`` and ``sum G H`` by channel, shape (C,).
+        """Compute ``sum G``, ``sum G^2`` and ``sum G H`` by channel, shapes (C,).
 
-        G and H are the image's and the photo's features, both about the photo's mean: the image's
-        own is not known before all tiles were seen.
+        G and H are the image's and the photo's features, both minus the photo's mean: the image's
+        own mean is not known before its last tile.
         """
         mean = self.statistics.mean.to(features).reshape(1, -1, 1, 1)
-        found = features - mean
-        content = self.content(rows, columns) - mean
-        products = found, found.square(), found * content
+        centered = features - mean
+        content = self.content_features(rows, columns) - mean
+        products = centered, centered.square(), centered * content
         # In double precision: the variance is a small difference if the image's mean is far off.
         return tuple(product.sum(dim=(0, 2, 3), dtype=torch.float64) for product in products)
 
     def backward(
         self, features: Tensor, gradients: Sequence[Tensor], rows: slice, columns: slice
     ) -> Tensor:
-        """``s1 + 2 s2 G + s3 H``."""
-        own, square, shared = (slope.reshape(1, -1, 1, 1) for slope in gradients)
+        """Return ``s1 + 2 s2 G + s3 H``, s being ``gradients``, and G and H as in `sums`."""
+        linear, square, shared = (gradient.reshape(1, -1, 1, 1) for gradient in gradients)
         mean = self.statistics.mean.reshape(1, -1, 1, 1)
-        offset = own - (2.0 * square + shared) * mean
-        content = self.content(rows, columns).to(features)
-        found = torch.addcmul(offset.to(features), features, (2.0 * square).to(features))
-        return found.addcmul_(content, shared.to(features))
+        offset = linear - (2.0 * square + shared) * mean
+        content = self.content_features(rows, columns).to(features)
+        gradient = torch.addcmul(offset.to(features), features, (2.0 * square).to(features))
+        return gradient.addcmul_(content, shared.to(features))
 
     def value_and_gradients(self, sums: Sequence[Tensor]) -> ValueAndGradients:
-        """`content_distance` of the live channels, weighed."""
+        """Compute the penalty for the `content_distance` of the active channels."""
         return autograd_value(self._loss, sums)
 
     def _loss(self, sums: Sequence[Tensor]) -> Tensor:
-        mean, square, product = (one / self.positions for one in sums)
-        own = (square - mean.square()).clamp_min(0.0)
-        variance, live = self.statistics.covariance.diagonal(), self.live
-        if not len(live):
+        mean, square, product = (total / self.positions for total in sums)
+        variance = (square - mean.square()).clamp_min(0.0)
+        content_variance, active = self.statistics.covariance.diagonal(), self.active
+        if not len(active):
             return self.penalty(mean.sum() * 0.0)
-        return self.penalty(content_distance(product[live], own[live], variance[live], self.floor))
+        return self.penalty(
+            content_distance(
+                product[active], variance[active], content_variance[active], self.floor
+            )
+        )

@@ -1,1 +1,1 @@
-"""The optimizer, L-BFGS, which knows nothing of pictures."""
+"""The optimizer, L-BFGS, which is independent of pictures."""

@@ -1,4 +1,4 @@
-"""What L-BFGS remembers of a step: a vector as large as the image, whole or in half the room."""
+"""Vectors of the L-BFGS history, each as large as the image: exact or in half precision."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,55 +7,57 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
-_CHUNK = 1 << 20
-"""Values converted together."""
+_CHUNK_VALUES = 1 << 20
+"""Number of values converted at a time."""
 
 
 class StoredVector(Protocol):
-    """A vector of which only two things are asked."""
+    """Vector that supports products and sums."""
 
     values: Tensor
+    """Values of the vector divided by `scale`, in its shape or flattened."""
     scale: Tensor
-    """The vector is `values`, flattened or not, times this."""
+    """Factor on `values`, shape ()."""
 
     def dot(self, other: Tensor) -> Tensor:
-        """Its product with another vector of its shape, shape ()."""
+        """Return the product with another vector of the same shape; shape ()."""
 
     def dot_stored(self, other: Self) -> Tensor:
-        """Its product with another one remembered in the same way, shape ()."""
+        """Return the product with another vector stored in the same way; shape ()."""
 
     def add_to(self, result: Tensor, factor: Tensor, sign: float) -> None:
-        """Add ``sign * factor`` times it to another vector."""
+        """Add ``sign * factor`` times the vector to ``result`` in place; factor: shape ()."""
 
 
 class ExactVector:
-    """As it came, without a copy."""
+    """Vector as it was given, without a copy."""
 
     def __init__(self, values: Tensor) -> None:
         self.values = values
         self.scale = values.new_ones(())
 
     def dot(self, other: Tensor) -> Tensor:
-        """See `StoredVector`."""
+        """Implement `StoredVector`."""
         return torch.dot(self.values.flatten(), other.flatten())
 
     def dot_stored(self, other: Self) -> Tensor:
-        """See `StoredVector`."""
+        """Implement `StoredVector`."""
         return self.dot(other.values)
 
     def add_to(self, result: Tensor, factor: Tensor, sign: float) -> None:
-        """See `StoredVector`."""
+        """Implement `StoredVector`."""
         result.addcmul_(self.values, factor, value=sign)
 
 
 class Fp16Vector:
-    """In half precision relative to its largest value: gradients are smaller than that can hold.
+    """Vector in half precision, rounded to 11 binary digits.
 
-    Rounded to 11 binary digits.
+    The values are relative to the largest, because float16 cannot hold numbers as small as
+    gradients.
 
     Args:
-        values: relative to the largest, float16, shape (N,).
-        scale: the largest, shape ().
+        values: values divided by ``scale``, float16, shape (N,).
+        scale: the largest absolute value, shape ().
     """
 
     def __init__(self, values: Tensor, scale: Tensor) -> None:
@@ -64,25 +66,25 @@ class Fp16Vector:
 
     @classmethod
     def of(cls, vector: Tensor, minus: Tensor | None = None) -> Self:
-        """Rounded from a vector of any shape, or from its difference to another one.
+        """Round a vector of any shape, or its difference to another one.
 
-        A difference is never there as a whole: it would be as large as the image.
+        The difference is computed in chunks: as a whole it would be as large as the image.
         """
         flat = vector.flatten()
-        less = None if minus is None else minus.flatten()
+        flat_minus = None if minus is None else minus.flatten()
 
-        def part(chunk: slice) -> Tensor:
-            return flat[chunk] if less is None else flat[chunk] - less[chunk]
+        def difference(chunk: slice) -> Tensor:
+            return flat[chunk] if flat_minus is None else flat[chunk] - flat_minus[chunk]
 
-        largest = [part(chunk).abs().max() for chunk in _chunks(flat)]
+        largest = [difference(chunk).abs().max() for chunk in _chunks(flat)]
         scale = torch.stack(largest).max().clamp_min(torch.finfo(flat.dtype).tiny)
         values = torch.empty(flat.shape, dtype=torch.float16, device=flat.device)
         for chunk in _chunks(flat):
-            values[chunk] = part(chunk) / scale
+            values[chunk] = difference(chunk) / scale
         return cls(values, scale)
 
     def dot(self, other: Tensor) -> Tensor:
-        """See `StoredVector`."""
+        """Implement `StoredVector`."""
         flat = other.flatten()
         total = torch.zeros((), dtype=torch.float64, device=flat.device)
         for chunk in _chunks(flat):
@@ -90,14 +92,14 @@ class Fp16Vector:
         return (total * self.scale).to(flat.dtype)
 
     def dot_stored(self, other: Self) -> Tensor:
-        """See `StoredVector`."""
+        """Implement `StoredVector`."""
         total = torch.zeros((), dtype=torch.float64, device=self.values.device)
         for chunk in _chunks(self.values):
             total += torch.dot(self.values[chunk].float(), other.values[chunk].float())
         return (total * self.scale * other.scale).to(self.scale.dtype)
 
     def add_to(self, result: Tensor, factor: Tensor, sign: float) -> None:
-        """See `StoredVector`."""
+        """Implement `StoredVector`."""
         flat = result.view(-1)
         factor = factor * self.scale
         for chunk in _chunks(flat):
@@ -106,16 +108,16 @@ class Fp16Vector:
 
 @dataclass(frozen=True)
 class CurvaturePair:
-    """A step, and how the gradient changed along it."""
+    """Step of the optimizer, and the change of the gradient along it."""
 
     step: StoredVector
     change: StoredVector
     inverse: Tensor
-    """1 / (step * change), shape ()."""
+    """Inverse of the product of step and change, shape ()."""
     square: Tensor
-    """change * change, shape ()."""
+    """Product of the change with itself, shape ()."""
 
 
 def _chunks(flat: Tensor) -> Iterator[slice]:
-    for begin in range(0, flat.numel(), _CHUNK):
-        yield slice(begin, begin + _CHUNK)
+    for begin in range(0, flat.numel(), _CHUNK_VALUES):
+        yield slice(begin, begin + _CHUNK_VALUES)

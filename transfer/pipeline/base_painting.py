@@ -1,4 +1,4 @@
-"""Going on from an earlier painting: for longer at its size, or at a larger one for print."""
+"""Continues an earlier painting: for longer at its size, or at a larger one for print."""
 
 import hashlib
 from dataclasses import dataclass
@@ -15,35 +15,34 @@ from transfer.settings import Settings
 
 @dataclass(frozen=True)
 class BasePainting:
-    """An earlier painting of the same photo, as printers call the small print before the large.
+    """An earlier painting of the same photo, to continue or enlarge.
 
-    What is painted from it keeps its composition: the coarse scales, where that is laid out, are
-    left out.
+    The new painting keeps its composition: the coarse levels, which lay that out, are left out.
     """
 
     image: Image.Image
-    """Its first rendition, in the shape of the photo."""
+    """First rendition of the earlier painting, in the shape of the photo."""
     state: bytes | None = None
-    """What its optimizer knew at the end (`engine.paint`, ``on_state``), with which a painting of
-    the same size goes on as if it had not stopped. None: it learns that anew."""
+    """Final optimizer state of the earlier painting (``on_state`` of `Painter.paint`), with which
+    a painting of the same size continues as if it had not stopped. None to start L-BFGS anew."""
 
     @property
     def long_edge_px(self) -> int:
-        """Of the image."""
+        """Long edge of the image in px."""
         return max(self.image.size)
 
     @property
     def digest(self) -> str:
-        """SHA-256 of its pixels, hexadecimal."""
+        """SHA-256 of the image's pixels, hexadecimal."""
         return hashlib.sha256(self.image.tobytes()).hexdigest()
 
 
 def check_fits(base: BasePainting, settings: Settings, content: Image.Image) -> None:
-    """Refuse what cannot be gone on from.
+    """Refuse a base painting that the settings and the photo cannot continue.
 
     Raises:
-        InvalidSetting: if the painting is to be smaller than the proof.
-        BasePaintingUnusable: if the proof has another shape than the photo.
+        InvalidSetting: if the painting is to be smaller than the base.
+        BasePaintingUnusable: if the base has another shape than the photo.
     """
     if settings.long_edge_px < base.long_edge_px:
         wanted = f"at least the {base.long_edge_px} px of the earlier painting"
@@ -56,43 +55,45 @@ def check_fits(base: BasePainting, settings: Settings, content: Image.Image) -> 
 
 
 def base_image(base: BasePainting, channels: int, height: int, width: int) -> Tensor:
-    """The first image of a painting that goes on from a proof.
+    """Return the first image of a painting that continues another.
 
     Args:
         base: the earlier painting.
         channels: 3, or 1 where only lightness is painted.
-        height: of the image.
-        width: of the image.
+        height: height of the image, px.
+        width: width of the image, px.
 
     Returns:
-        shape (1, channels, height, width).
+        shape (1, channels, height, width), range [0, 1].
     """
     image = to_tensor(base.image)
     return resize(image if channels == 3 else luminance(image), height, width)
 
 
 def final_state(checkpoint: Checkpoint, optimizer_fingerprint: str) -> bytes | None:
-    """`BasePainting.state` of the end of a painting's first rendition; None if it is too
-    large to keep, or to be made at all.
+    """Return `BasePainting.state` for a painting whose first rendition is finished.
 
     Args:
-        checkpoint: after the last evaluation.
-        optimizer_fingerprint: what a painting has to have in common to go on from it; see
-            `checkpoints.optimizer_fingerprint`.
+        checkpoint: checkpoint of the last evaluation.
+        optimizer_fingerprint: see `checkpoints.optimizer_fingerprint`.
+
+    Returns:
+        a checkpoint at the first level, as bytes; None if the optimizer state was too large for
+        the checkpoint, or there is no memory for the bytes.
     """
     if checkpoint.optimizer_state is None:
         return None
-    kept = Checkpoint(
-        optimizer_fingerprint,
-        0,
-        0,
-        0,
-        checkpoint.image,
-        {},
+    state = Checkpoint(
+        fingerprint=optimizer_fingerprint,
+        rendition=0,
+        level=0,
+        evaluations=0,
+        image=checkpoint.image,
+        finished={},
         multiplier=checkpoint.multiplier,
         optimizer_state=checkpoint.optimizer_state,
     )
     try:
-        return kept.to_bytes()
+        return state.to_bytes()
     except MemoryError:
         return None

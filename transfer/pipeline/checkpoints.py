@@ -1,4 +1,4 @@
-"""Where a painting stood, as bytes: enough for another process to go on from there."""
+"""Checkpoints: the position of a painting as bytes, for any process to resume from."""
 
 import hashlib
 import json
@@ -14,14 +14,14 @@ from torch import Tensor
 
 from transfer.errors import CheckpointUnusable
 from transfer.imaging.masks import Region
-from transfer.memory.plan import MEMORY_MAX_BYTES
+from transfer.optim.history import STORED_HISTORY_MAX_BYTES
 from transfer.optim.lbfgs import Best, Iterate, LbfgsState
 from transfer.optim.stored_vectors import CurvaturePair, Fp16Vector
 from transfer.planning.pyramid import Level
 from transfer.settings import Rendition, Settings
 
 FORMAT = "pic2paint-checkpoint-4"
-"""Changes whenever an old checkpoint would be misread."""
+"""Name and version of the format; a new one whenever an old checkpoint would be misread."""
 
 _CODES = {torch.float32: "F32", torch.float16: "F16", torch.uint8: "U8"}
 _DTYPES = {code: dtype for dtype, code in _CODES.items()}
@@ -29,35 +29,36 @@ _DTYPES = {code: dtype for dtype, code in _CODES.items()}
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A point on the way of a painting: an image at hand, and what the optimizer knows there.
+    """A position of a painting: an image, and the state of L-BFGS at that image.
 
-    Gone on from, it leads to the same painting, bit for bit on the same kind of machine. Without
-    the optimizer's memory it is the same only to the eye: L-BFGS learns anew within a few
-    evaluations, and comes to rest elsewhere.
+    Resumed from it, a painting comes out the same, bit for bit on the same kind of machine. Without
+    the optimizer state it is the same only to the eye: L-BFGS needs a few evaluations to learn the
+    curvature again, and converges to another image.
     """
 
     fingerprint: str
-    """Of the pictures and settings; see `fingerprint`."""
+    """Fingerprint of the pictures and settings; see `fingerprint`."""
     rendition: int
-    """Place of the rendition at hand in the settings' order."""
+    """Index of the rendition in the schedules."""
     level: int
-    """Place of the step at hand in that rendition's plan."""
+    """Index of the level in that rendition's schedule."""
     evaluations: int
-    """Done in that step; with a memory, before that of the image, which is repeated."""
+    """Number of evaluations done at that level; with an optimizer state, without that of the image,
+    which is repeated."""
     image: Tensor
-    """At the step's size, shape (1, C, H, W), float32."""
+    """Image at the level's size, shape (1, C, H, W), float32."""
     finished: Mapping[Rendition, Image.Image]
-    """Renditions that are done."""
+    """Finished renditions."""
     frames: Mapping[int, bytes] = field(default_factory=dict)
-    """Of the animation, if there is one, by place; see `animation.Recorder`."""
+    """Frames of the animation by index, if there is one; see `animation.Recorder`."""
     multiplier: float = 1.0
-    """Of the content, in that step; see `content_penalty.ContentPenalty`."""
+    """Multiplier of the content penalty at that level; see `content_penalty.ContentPenalty`."""
     optimizer_state: LbfgsState | None = None
-    """Of the optimizer, where it was not too large."""
+    """State of L-BFGS at the image; None if it was too large."""
 
     def to_bytes(self) -> bytes:
-        """As safetensors."""
-        position = {
+        """Return the checkpoint in the safetensors format."""
+        metadata = {
             "format": FORMAT,
             "fingerprint": self.fingerprint,
             "position": json.dumps([self.rendition, self.level, self.evaluations]),
@@ -66,30 +67,35 @@ class Checkpoint:
         tensors = {"image": self.image.detach().to("cpu", torch.float32).contiguous()}
         for rendition, image in self.finished.items():
             tensors[f"finished.{rendition.value}"] = torch.from_numpy(np.array(image))
-        for place, frame in self.frames.items():
-            tensors[f"frame.{place}"] = torch.frombuffer(bytearray(frame), dtype=torch.uint8)
+        for index, frame in self.frames.items():
+            tensors[f"frame.{index}"] = torch.frombuffer(bytearray(frame), dtype=torch.uint8)
         if self.optimizer_state is not None:
-            position["optimizer"] = json.dumps(_numbers_of(self.optimizer_state))
-            tensors |= _tensors_of(self.optimizer_state)
-        return _written(tensors, position)
+            metadata["optimizer"] = json.dumps(_state_numbers(self.optimizer_state))
+            tensors |= _state_tensors(self.optimizer_state)
+        return _encode(tensors, metadata)
 
     @classmethod
     def from_bytes(
         cls, data: bytes, fingerprint: str, device: torch.device | None = None
     ) -> "Checkpoint":
-        """Read what `to_bytes` wrote; the image and the memory on ``device``.
+        """Read a checkpoint that `to_bytes` wrote.
+
+        Args:
+            data: bytes of the checkpoint.
+            fingerprint: fingerprint that it must have.
+            device: device of the image and the optimizer state; None for the CPU.
 
         Raises:
-            CheckpointUnusable: if the data is damaged, of another version, or of other pictures or
-                settings than ``fingerprint`` says.
+            CheckpointUnusable: if the data is damaged, of another version, or of another
+                fingerprint.
         """
-        metadata = _metadata(data)
+        metadata = _read_metadata(data)
         if metadata.get("format") != FORMAT:
             raise CheckpointUnusable("it was written by another version")
         if metadata.get("fingerprint") != fingerprint:
             raise CheckpointUnusable("it belongs to other pictures or settings")
         try:
-            tensors = _read(data)
+            tensors = _decode(data)
             on_device = {
                 name: tensor.to(device)
                 for name, tensor in tensors.items()
@@ -108,7 +114,9 @@ class Checkpoint:
             }
             image, multiplier = on_device["image"], float(metadata["multiplier"])
             numbers = metadata.get("optimizer")
-            optimizer_state = None if numbers is None else _memory(json.loads(numbers), on_device)
+            optimizer_state = (
+                None if numbers is None else _optimizer_state(json.loads(numbers), on_device)
+            )
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointUnusable("it is damaged") from error
         if not (torch.isfinite(image).all() and math.isfinite(multiplier)):
@@ -126,66 +134,62 @@ class Checkpoint:
         )
 
 
-def resume_point(found: Iterate, done: int) -> tuple[int, Tensor, LbfgsState | None]:
-    """After an evaluation, a checkpoint's `evaluations`, `image` and `optimizer_state`.
+def resume_point(iterate: Iterate, done: int) -> tuple[int, Tensor, LbfgsState | None]:
+    """Return a checkpoint's `evaluations`, `image` and `optimizer_state` after an evaluation.
 
     Args:
-        found: where the optimizer stands; no more of it is held than a checkpoint keeps.
-        done: evaluations of the step before its first.
+        iterate: result of the evaluation. Of it, only what a checkpoint keeps is returned.
+        done: evaluations of the level before the run of L-BFGS.
     """
-    evaluations = found.number + done
-    if _bytes_of(found.optimizer_state) > MEMORY_MAX_BYTES:
-        # Not the image at hand: one that overshot would cost evaluations to mend.
-        return evaluations, found.best, None
-    return evaluations - 1, found.image, found.optimizer_state
+    evaluations = iterate.number + done
+    state = iterate.optimizer_state
+    if sum(tensor.nbytes for tensor in _state_tensors(state).values()) > STORED_HISTORY_MAX_BYTES:
+        # The best image: one that overshot would cost evaluations to mend.
+        return evaluations, iterate.best, None
+    return evaluations - 1, iterate.image, state
 
 
-def _bytes_of(optimizer_state: LbfgsState) -> int:
-    return sum(tensor.nbytes for tensor in _tensors_of(optimizer_state).values())
-
-
-def _tensors_of(optimizer_state: LbfgsState) -> dict[str, Tensor]:
+def _state_tensors(state: LbfgsState) -> dict[str, Tensor]:
     tensors = {}
-    for place, pair in enumerate(optimizer_state.pairs):
-        tensors[f"optimizer.step.{place}"] = pair.step.values
-        tensors[f"optimizer.change.{place}"] = pair.change.values
-    if optimizer_state.best is not None:
-        tensors["optimizer.best"] = optimizer_state.best.image
+    for index, pair in enumerate(state.pairs):
+        tensors[f"optimizer.step.{index}"] = pair.step.values
+        tensors[f"optimizer.change.{index}"] = pair.change.values
+    if state.best is not None:
+        tensors["optimizer.best"] = state.best.image
     return tensors
 
 
-def _numbers_of(optimizer_state: LbfgsState) -> dict[str, Any]:
+def _state_numbers(state: LbfgsState) -> dict[str, Any]:
     scalars = [
-        (pair.step.scale, pair.change.scale, pair.inverse, pair.square)
-        for pair in optimizer_state.pairs
+        (pair.step.scale, pair.change.scale, pair.inverse, pair.square) for pair in state.pairs
     ]
     return {
-        "first_step_rms": optimizer_state.first_step_rms,
-        "lowest_losses": optimizer_state.lows,
-        "best_loss": None if optimizer_state.best is None else optimizer_state.best.loss,
-        "pairs": [[float(scalar) for scalar in four] for four in scalars],
+        "first_step_rms": state.first_step_rms,
+        "lowest_losses": state.lows,
+        "best_loss": None if state.best is None else state.best.loss,
+        "pairs": [[float(scalar) for scalar in of_pair] for of_pair in scalars],
     }
 
 
-def _memory(numbers: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> LbfgsState:
+def _optimizer_state(numbers: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> LbfgsState:
     pairs = []
-    for place, four in enumerate(numbers["pairs"]):
-        steps, changes = tensors[f"optimizer.step.{place}"], tensors[f"optimizer.change.{place}"]
-        step_scale, change_scale, inverse, square = torch.tensor(four).to(steps.device).unbind()
+    for index, scalars in enumerate(numbers["pairs"]):
+        steps, changes = tensors[f"optimizer.step.{index}"], tensors[f"optimizer.change.{index}"]
+        step_scale, change_scale, inverse, square = torch.tensor(scalars).to(steps.device).unbind()
         step, change = Fp16Vector(steps, step_scale), Fp16Vector(changes, change_scale)
         pairs.append(CurvaturePair(step, change, inverse, square))
     best = None
     if numbers["best_loss"] is not None:
         best = Best(tensors["optimizer.best"], float(numbers["best_loss"]))
-    lows = tuple(float(low) for low in numbers["lowest_losses"])
+    lows = tuple(float(loss) for loss in numbers["lowest_losses"])
     return LbfgsState(tuple(pairs), float(numbers["first_step_rms"]), best, lows)
 
 
 def settings_as_json(settings: Settings) -> dict[str, object]:
-    """Return everything in the settings that a fingerprint covers.
+    """Return the settings by the names under which fingerprints cover them.
 
-    The names are part of the checkpoint's format: when a field gets another name, its name here
-    stays, and stored checkpoints go on fitting.
+    The names belong to the checkpoint's format. If a field is renamed, its name here stays, and
+    stored checkpoints stay usable.
     """
     advanced = settings.advanced
     return {
@@ -212,60 +216,61 @@ def settings_as_json(settings: Settings) -> dict[str, object]:
 
 def fingerprint(
     settings: Settings,
-    plans: Mapping[Rendition, Sequence[Level]],
+    schedules: Mapping[Rendition, Sequence[Level]],
     photo: Tensor,
     regions: Sequence[Region],
-    base: str | None = None,
+    base_digest: str | None = None,
 ) -> str:
-    """Return the fingerprint of what has to be the same for a checkpoint to fit.
+    """Return the fingerprint of everything that a checkpoint and a run must have in common.
 
     Args:
-        settings: of the painting.
-        plans: steps of each rendition, in painting order.
-        photo: at the size of the painting.
-        regions: its styles.
-        base: digest of the earlier painting that it goes on from, if there is one.
+        settings: settings of the painting.
+        schedules: levels of each rendition, in painting order.
+        photo: photo at the size of the painting, shape (1, 3, H, W).
+        regions: styles of the painting.
+        base_digest: `BasePainting.digest` of the painting that this one continues, if any.
     """
     planned = [
         {
             "rendition": rendition,
             "steps": [
                 {
-                    "backbone": step.backbone,
-                    "height": step.height,
-                    "width": step.width,
-                    "evaluations": step.evaluations,
+                    "backbone": level.backbone,
+                    "height": level.height,
+                    "width": level.width,
+                    "evaluations": level.evaluations,
                 }
-                for step in steps
+                for level in levels
             ],
         }
-        for rendition, steps in plans.items()
+        for rendition, levels in schedules.items()
     ]
-    covered = {"settings": settings_as_json(settings), "plan": planned, "proof": base}
-    return _fingerprint(covered, photo, regions)
+    covered = {"settings": settings_as_json(settings), "plan": planned, "proof": base_digest}
+    return _hash(covered, photo, regions)
 
 
 def optimizer_fingerprint(
-    settings: Settings, last: tuple[str, int, int], photo: Tensor, regions: Sequence[Region]
+    settings: Settings, last: Level, photo: Tensor, regions: Sequence[Region]
 ) -> str:
-    """Return the fingerprint of what has to be the same for the optimizer's memory to fit.
+    """Return the fingerprint of everything that an optimizer state and a run must have in common.
 
-    It may be another painting's: how long it is painted, and what else is made of it, may differ.
+    The state may be another painting's: effort, evaluations, seed, start, animation and later
+    renditions may differ.
 
     Args:
-        settings: of the painting.
-        last: network, height and width at the end of the first rendition.
-        photo: at the size of the painting.
-        regions: its styles.
+        settings: settings of the painting.
+        last: last level of the first rendition; its evaluations do not count.
+        photo: photo at the size of the painting, shape (1, 3, H, W).
+        regions: styles of the painting.
     """
-    kept = settings_as_json(settings) | {"renditions": settings.renditions[:1]}
+    covered = settings_as_json(settings) | {"renditions": settings.renditions[:1]}
     for name in ("effort", "seed", "start", "animation", "evaluations"):
-        del kept[name]
-    end = dict(zip(("backbone", "height", "width"), last, strict=True))
-    return _fingerprint({"settings": kept, "last": end}, photo, regions)
+        del covered[name]
+    end = {"backbone": last.backbone, "height": last.height, "width": last.width}
+    return _hash({"settings": covered, "last": end}, photo, regions)
 
 
-def _fingerprint(covered: Mapping[str, object], photo: Tensor, regions: Sequence[Region]) -> str:
+def _hash(covered: Mapping[str, object], photo: Tensor, regions: Sequence[Region]) -> str:
     """Return the SHA-256 of all this as JSON, hexadecimal."""
     pictures = {
         "photo": _pixels_as_json(photo),
@@ -286,20 +291,20 @@ def _pixels_as_json(picture: Tensor) -> dict[str, object]:
     return {"shape": values.shape, "sha256": hashlib.sha256(values.data).hexdigest()}
 
 
-def _metadata(data: bytes) -> dict[str, str]:
+def _read_metadata(data: bytes) -> dict[str, str]:
     try:
-        metadata: dict[str, str] = _header(data)["__metadata__"]
+        metadata: dict[str, str] = _read_header(data)["__metadata__"]
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointUnusable("it is damaged") from error
     return metadata
 
 
 # The format is that of safetensors: 8 bytes of length, a JSON header, the tensors one after the
-# other. Its own library ends the process where memory is short (0.8.0), and this is written and
-# read most where it is.
+# other. The safetensors library (0.8.0) ends the process if memory is short, which is when
+# checkpoints are written and read most.
 
 
-def _written(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+def _encode(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
     header: dict[str, object] = {"__metadata__": metadata}
     parts, end = [], 0
     for name, tensor in tensors.items():
@@ -316,20 +321,20 @@ def _written(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> byte
     return b"".join([len(text).to_bytes(8, "little"), text, *parts])
 
 
-def _read(data: bytes) -> dict[str, Tensor]:
+def _decode(data: bytes) -> dict[str, Tensor]:
     tensors = {}
     start = 8 + int.from_bytes(data[:8], "little")
-    for name, entry in _header(data).items():
+    for name, entry in _read_header(data).items():
         if name != "__metadata__":
             begin, end = entry["data_offsets"]
-            # A copy: what is read from bytes must not be written to.
+            # A copy: a tensor on bytes must not be written to.
             part = bytearray(memoryview(data)[start + begin : start + end])
             values = torch.frombuffer(part, dtype=_DTYPES[entry["dtype"]])
             tensors[name] = values.reshape(entry["shape"])
     return tensors
 
 
-def _header(data: bytes) -> dict[str, Any]:
+def _read_header(data: bytes) -> dict[str, Any]:
     length = int.from_bytes(data[:8], "little")
     header: dict[str, Any] = json.loads(data[8 : 8 + length])
     return header

@@ -1,4 +1,4 @@
-"""One step of a painting: an image on its way down, in as much memory as there is."""
+"""Optimizes one level of a painting, again with less memory where memory runs out."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,71 +13,82 @@ from transfer.memory.budget import Budget, call_in_healthy_thread, is_out_of_mem
 from transfer.memory.plan import LevelShape, MemoryPlan
 from transfer.objective.builder import build_objective
 from transfer.objective.content_penalty import ContentPenalty
-from transfer.optim.cuda_graph import CudaGraphObjective
 from transfer.optim.lbfgs import DifferentiableLoss, Iterate, LbfgsState, minimize
+from transfer.pipeline.cuda_graph import CudaGraphObjective
 from transfer.pipeline.renditions import RenditionTask
 from transfer.planning.pyramid import Level
 from transfer.settings import Settings
 
-OnEvaluation = Callable[[Iterate], None]
+OnEvaluation = Callable[[Iterate, int], None]
+"""Callback with an iterate, and the number of the level's evaluations before its run of L-BFGS."""
 
 
 @dataclass(frozen=True)
 class LevelProblem:
-    """What a step is after."""
+    """Everything that one level minimizes."""
 
     backbone: VggBackbone
     task: RenditionTask
     level: Level
     settings: Settings
     penalty: ContentPenalty
-    """Of the content."""
     run_all: bool = False
-    """Whether to do all evaluations even if the loss comes to rest: somebody asked for them."""
+    """True to do all evaluations even if the loss comes to rest: the user asked for them."""
     graphs: bool = False
-    """Whether evaluations of the whole picture are played back from a CUDA graph."""
+    """True to replay evaluations of the whole picture from a CUDA graph."""
 
 
 def optimize_level(
     image: Tensor,
     problem: LevelProblem,
-    on_evaluation: Callable[[int], OnEvaluation],
+    on_evaluation: OnEvaluation,
     budget: Budget,
     done: int = 0,
     optimizer_state: LbfgsState | None = None,
 ) -> Tensor:
-    """The image after the step, on the first rung of the ladder that there is memory for.
+    """Optimize an image at one level, by the first memory plan that there is memory for.
+
+    Where memory runs out, the next plan continues from the best image so far.
 
     Args:
-        image: before it, of any size.
-        problem: what the step is after.
-        on_evaluation: what is called after each evaluation, from the number of those done before.
-        budget: of the painting.
-        done: evaluations of the step before this.
-        optimizer_state: of the optimizer, where it stood at this image.
+        image: start, shape (1, C, H, W) of any size.
+        problem: the level's problem.
+        on_evaluation: called after each evaluation; its exceptions pass through.
+        budget: memory of the painting.
+        done: evaluations of the level before this call.
+        optimizer_state: state of L-BFGS at ``image``.
+
+    Returns:
+        the best image, shape (1, C, level height, level width), range [0, 1].
 
     Raises:
-        RuntimeError, MemoryError: where memory runs out on the last rung.
+        RuntimeError, MemoryError: if memory runs out with the last plan.
     """
     level = problem.level
-    about = image.shape[1], problem.settings.brush_size, problem.backbone.is_fp16
-    shape = LevelShape(level.backbone, level.height, level.width, *about)
+    shape = LevelShape(
+        level.backbone,
+        level.height,
+        level.width,
+        image.shape[1],
+        problem.settings.brush_size,
+        problem.backbone.is_fp16,
+    )
     plans = budget.plans(shape)
     number = budget.first_plan(shape)
     while True:
         plan = plans[number]
-        way = _LevelProgress(image, done, on_evaluation(done))
+        progress = _LevelProgress(image, done, on_evaluation)
         try:
-            iterate = call_in_healthy_thread(
-                partial(_minimize_level, image, plan, problem, way, optimizer_state)
+            result = call_in_healthy_thread(
+                partial(_minimize_level, image, plan, problem, progress, optimizer_state)
             )
             budget.record_success(number, plan)
-            return iterate
+            return result
         except (RuntimeError, MemoryError) as error:
             if number + 1 == len(plans) or not is_out_of_memory(error):
                 raise
-        # Only here, where the error holds nothing of the failed attempt any more.
-        image, done, optimizer_state = way.best, way.done, None
+        # Only here, where the error no longer holds the tensors of the failed attempt.
+        image, done, optimizer_state = progress.best, progress.done, None
         budget.record_failure(plan, shape)
         number = max(number + 1, budget.first_plan(shape))
 
@@ -86,41 +97,48 @@ def _minimize_level(
     image: Tensor,
     plan: MemoryPlan,
     problem: LevelProblem,
-    way: "_LevelProgress",
+    progress: "_LevelProgress",
     optimizer_state: LbfgsState | None,
 ) -> Tensor:
-    size = problem.level.height, problem.level.width
-    left = problem.level.evaluations - way.done
-    task = problem.task
-    about = problem.backbone, task.content, task.regions, *size, problem.settings, problem.penalty
-    loss: DifferentiableLoss = build_objective(*about, plan.tile_px, plan.saved_from)
+    level, task = problem.level, problem.task
+    objective: DifferentiableLoss = build_objective(
+        problem.backbone,
+        task.content,
+        task.regions,
+        level.height,
+        level.width,
+        problem.settings,
+        problem.penalty,
+        plan.tile_px,
+        plan.saved_from,
+    )
     if problem.graphs and plan.tile_px is None:
-        loss = CudaGraphObjective(loss)
-    image = resize(image, *size)
-    iterate = minimize(
+        objective = CudaGraphObjective(objective)
+    image = resize(image, level.height, level.width)
+    best = minimize(
         image,
-        loss,
-        left,
-        way.record,
+        objective,
+        level.evaluations - progress.done,
+        progress.record,
         plan.history,
         is_fp16=True,
         run_all=problem.run_all,
         optimizer_state=optimizer_state,
     )
-    return clamp(iterate)
+    return clamp(best)
 
 
 class _LevelProgress:
-    """How far a step has come, for the rung below should this one break."""
+    """The best image and the evaluations of a level so far, for the next memory plan."""
 
     def __init__(self, start: Tensor, done: int, on_evaluation: OnEvaluation) -> None:
         self.best = start
         self.done = done
-        self._before = done
-        self._hears = on_evaluation
+        self._done_before = done
+        self._on_evaluation = on_evaluation
 
     def record(self, iterate: Iterate) -> None:
-        """After each evaluation."""
-        self.done = self._before + iterate.number
+        """Note an evaluation, and report it."""
+        self.done = self._done_before + iterate.number
         self.best = iterate.best
-        self._hears(iterate)
+        self._on_evaluation(iterate, self._done_before)

@@ -1,4 +1,4 @@
-"""How far a painting is, over all its renditions."""
+"""Progress of a painting over all its renditions."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,32 +11,35 @@ from transfer.imaging.images import fit_size, resize, to_image
 from transfer.optim.lbfgs import Iterate
 from transfer.pipeline.checkpoints import Checkpoint, resume_point
 from transfer.pipeline.renditions import RenditionTask
-from transfer.planning import pyramid
+from transfer.planning.pyramid import Level
 from transfer.settings import Rendition
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a painting stands after an evaluation."""
+    """Progress of a painting after one evaluation."""
 
     fraction: float
-    """0 to 1 over all renditions, by expected time; never falls."""
+    """Share of the expected time over all renditions, 0 to 1; never falls."""
     evaluation: int
+    """Number of the evaluation over all renditions, from 1."""
     evaluations: int
+    """Number of all evaluations that are scheduled."""
     rendition: Rendition
+    """Rendition that is being painted."""
     long_edge_px: int
-    """Size of the image at the moment: coarse to fine."""
+    """Long edge of the image at this level."""
     loss: float
     _render: Callable[[int], Image.Image] = field(repr=False, compare=False)
     position: Checkpoint = field(repr=False, compare=False)
-    """Where the painting stands, for `checkpoint`."""
+    """Checkpoint at this evaluation, before it is turned into bytes."""
 
     def preview(self, long_edge_px: int) -> Image.Image:
-        """The image as it is now; made only when asked for, while the callback runs or after."""
+        """Render the present image at a size, while the callback runs or after."""
         return self._render(long_edge_px)
 
     def checkpoint(self) -> bytes:
-        """What `paint` needs to go on from here, in this process or another."""
+        """Return the bytes with which `Painter.paint` resumes here, in any process."""
         return self.position.to_bytes()
 
 
@@ -44,105 +47,117 @@ OnProgress = Callable[[Progress], None]
 
 
 class ProgressTracker:
-    """How much of all that is planned has been done, and who hears of it."""
+    """Counts evaluations against the schedules, and reports each.
+
+    Args:
+        schedules: levels of each rendition, in painting order.
+        fingerprint: see `checkpoints.fingerprint`.
+        finished: finished renditions, a mapping that the caller adds to.
+        on_progress: called after each evaluation.
+        recorder: takes the frames of the animation, if there is one.
+    """
 
     def __init__(
         self,
-        plans: Mapping[Rendition, Sequence[pyramid.Level]],
+        schedules: Mapping[Rendition, Sequence[Level]],
         fingerprint: str,
         finished: Mapping[Rendition, Image.Image],
         on_progress: OnProgress | None,
         recorder: Recorder | None = None,
     ) -> None:
         self.done = 0
-        """Evaluations; those that a converged scale did not need are not among them."""
-        self._plans = list(plans.items())
+        """Number of evaluations done, without those that a converged level did not need."""
+        self._schedules = list(schedules.items())
         self._fingerprint = fingerprint
-        self._renditions = finished
-        levels = [level for plan in plans.values() for level in plan]
+        self._finished = finished
+        levels = [level for schedule in schedules.values() for level in schedule]
         self._evaluations = sum(level.evaluations for level in levels)
         self._cost = sum(level.cost for level in levels)
-        self._spent = 0.0
-        self._passed = 0  # evaluations, done or not needed, before the step at hand
+        # Cost and evaluations of the levels before this one, whether all were needed or not.
+        self._cost_before = 0.0
+        self._evaluations_before = 0
         self._on_progress = on_progress
         self._recorder = recorder
         self._last: Progress | None = None
 
-    def evaluation_callback(
-        self, task: RenditionTask, rendition: int, number: int, multiplier: float, done: int
-    ) -> Callable[[Iterate], None]:
-        """What `minimize` calls after each evaluation of a step.
+    def record_evaluation(
+        self,
+        task: RenditionTask,
+        rendition: int,
+        number: int,
+        multiplier: float,
+        iterate: Iterate,
+        done: int,
+    ) -> None:
+        """Count an evaluation, take a frame if one is due, and report the progress.
 
         Args:
-            task: what is being painted.
-            rendition: its place among the renditions.
-            number: the step's place in the rendition's plan.
-            multiplier: of the content, in that step.
-            done: evaluations of this step that a checkpoint brought along.
+            task: the rendition's task.
+            rendition: index of the rendition in the schedules.
+            number: index of the level in the rendition's schedule.
+            multiplier: the content penalty's at the start of the level.
+            iterate: state of L-BFGS after the evaluation.
+            done: evaluations of this level before the run of L-BFGS.
         """
-        name, levels = self._plans[rendition]
+        self.done += 1
+        name, levels = self._schedules[rendition]
         level = levels[number]
-
-        def on_evaluation(found: Iterate) -> None:
-            self.done += 1
-            evaluation = found.number + done
-            if self._recorder is not None and rendition == 0:
-                self._recorder.record_if_due(
-                    self._passed + evaluation,
-                    lambda height, width: _shown(task, found.best, height, width),
-                )
-            # Held until the next one comes; `found` is not: pairs that are forgotten by then take
-            # 151 MB each at 4096 px.
-            image = found.image
-            evaluations, start, optimizer_state = resume_point(found, done)
-            position = Checkpoint(
-                fingerprint=self._fingerprint,
-                rendition=rendition,
-                level=number,
-                evaluations=evaluations,
-                image=start,
-                finished=dict(self._renditions),
-                frames={} if self._recorder is None else self._recorder.frames,
-                multiplier=multiplier,
-                optimizer_state=optimizer_state,
+        evaluation = iterate.number + done
+        if self._recorder is not None and rendition == 0:
+            self._recorder.record_if_due(
+                self._evaluations_before + evaluation,
+                lambda height, width: _render(task, iterate.best, height, width),
             )
-            spent = self._spent + evaluation * level.evaluation_cost
-            self._tell(
-                Progress(
-                    fraction=min(1.0, spent / self._cost),
-                    evaluation=self._passed + evaluation,
-                    evaluations=self._evaluations,
-                    rendition=name,
-                    long_edge_px=level.long_edge_px,
-                    loss=found.loss,
-                    _render=lambda edge: _preview(task, image, edge),
-                    position=position,
-                )
+        # The image is held until the next evaluation. The iterate is not: curvature pairs that
+        # L-BFGS drops meanwhile take 151 MB each at 4096 px.
+        image = iterate.image
+        evaluations, start, optimizer_state = resume_point(iterate, done)
+        position = Checkpoint(
+            fingerprint=self._fingerprint,
+            rendition=rendition,
+            level=number,
+            evaluations=evaluations,
+            image=start,
+            finished=dict(self._finished),
+            frames={} if self._recorder is None else self._recorder.frames,
+            multiplier=multiplier,
+            optimizer_state=optimizer_state,
+        )
+        cost = self._cost_before + evaluation * level.evaluation_cost
+        self._report(
+            Progress(
+                fraction=min(1.0, cost / self._cost),
+                evaluation=self._evaluations_before + evaluation,
+                evaluations=self._evaluations,
+                rendition=name,
+                long_edge_px=level.long_edge_px,
+                loss=iterate.loss,
+                _render=lambda long_edge_px: _render(
+                    task, image, *fit_size(image.shape[2], image.shape[3], long_edge_px)
+                ),
+                position=position,
             )
-
-        return on_evaluation
+        )
 
     def position(self) -> Checkpoint | None:
-        """After the last evaluation; None if there was none yet."""
+        """Return the checkpoint of the last evaluation, None before the first."""
         return None if self._last is None else self._last.position
 
-    def finished(self, level: pyramid.Level) -> None:
-        """Count the step as a whole, even if it converged early."""
-        self._spent += level.cost
-        self._passed += level.evaluations
-        if self._last is not None and self._last.evaluation < self._passed:
-            fraction = min(1.0, self._spent / self._cost)
-            self._tell(replace(self._last, fraction=fraction, evaluation=self._passed))
+    def finish_level(self, level: Level) -> None:
+        """Count all evaluations of a level, even if it converged early."""
+        self._cost_before += level.cost
+        self._evaluations_before += level.evaluations
+        if self._last is not None and self._last.evaluation < self._evaluations_before:
+            fraction = min(1.0, self._cost_before / self._cost)
+            self._report(
+                replace(self._last, fraction=fraction, evaluation=self._evaluations_before)
+            )
 
-    def _tell(self, progress: Progress) -> None:
+    def _report(self, progress: Progress) -> None:
         self._last = progress
         if self._on_progress is not None:
             self._on_progress(progress)
 
 
-def _preview(task: RenditionTask, image: Tensor, long_edge_px: int) -> Image.Image:
-    return _shown(task, image, *fit_size(image.shape[2], image.shape[3], long_edge_px))
-
-
-def _shown(task: RenditionTask, image: Tensor, height: int, width: int) -> Image.Image:
-    return to_image(task.shown(resize(image, height, width)))
+def _render(task: RenditionTask, image: Tensor, height: int, width: int) -> Image.Image:
+    return to_image(task.to_rgb(resize(image, height, width)))

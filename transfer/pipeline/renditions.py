@@ -1,4 +1,4 @@
-"""What each rendition paints: its content, its styles, where it starts, how it is shown."""
+"""Renditions: the content, the styles, the start and the colors of each."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,28 +17,28 @@ from transfer.imaging.images import fit_size, resize
 from transfer.imaging.masks import Region, coverage
 from transfer.settings import ColorMap, Rendition, Settings, Start
 
-# Enough for the mean and covariance of a palette.
 _SWATCH_PX = 128
+"""Edge of a style's swatch: enough for the mean and covariance of its palette."""
 
 _HUES_PX = 64
-"""Long edge of the image that says where which hue belongs."""
+"""Long edge of the map of the photo's hues."""
 
 _NOISE = 0.02
-"""What the seed decides unless the start is noise: below what the eye notices."""
+"""Amplitude of the seed's noise on any start but noise: invisible."""
 
 
 @dataclass(frozen=True)
 class RenditionTask:
-    """One rendition to be painted; its image has 3 channels, or 1 where only lightness is."""
+    """Inputs of one rendition; its image has 3 channels, or 1 where only lightness is painted."""
 
     content: Tensor
-    """What the painting shows, shape (1, 3, H, W) or (1, 1, H, W), range [0, 1]."""
+    """Photo, shape (1, C, H, W), range [0, 1], C being 3 or 1."""
     regions: tuple[Region, ...]
-    """How it is painted, and where; styles with as many channels as the content."""
+    """Styles and where each goes; with as many channels as the content."""
     start: Tensor
-    """The image before the first evaluation, of the shape of the content."""
-    shown: Callable[[Tensor], Tensor]
-    """RGB (1, 3, H', W') of a painted image of any size."""
+    """Image before the first evaluation, of the shape of the content."""
+    to_rgb: Callable[[Tensor], Tensor]
+    """Function from the painted image, (1, C, H', W') of any size, to RGB, (1, 3, H', W')."""
 
 
 def rendition_task(
@@ -48,28 +48,30 @@ def rendition_task(
     painted: Tensor | None,
     settings: Settings,
 ) -> RenditionTask:
-    """The canvas of a rendition.
+    """Return the inputs of a rendition.
 
     Args:
-        rendition: which.
-        content: RGB, shape (1, 3, H, W), range [0, 1].
-        regions: with styles as RGB, shapes (1, 3, H', W').
-        painted: another rendition of the same painting, as RGB (1, 3, H, W), to start from.
-        settings: of the painting.
+        rendition: rendition to paint.
+        content: photo, RGB, shape (1, 3, H, W), range [0, 1].
+        regions: styles as RGB, shapes (1, 3, H', W').
+        painted: another rendition of the same painting to start from, RGB, shape (1, 3, H, W).
+        settings: settings of the painting.
     """
-    started = content if painted is None else painted
+    source = content if painted is None else painted
     if rendition is Rendition.LUMINANCE:
         # Section 5 of arXiv 1606.05897: paint lightness alone, keep the photo's chroma.
         light = luminance(content)
         return RenditionTask(
             content=light,
-            regions=_restyled(regions, lambda style, region: _as_light_as(style, light, region)),
-            start=_placed(
+            regions=_replace_styles(
+                regions, lambda style, region: _match_lightness(style, light, region)
+            ),
+            start=_compose(
                 regions,
                 light,
-                lambda region: _as_light_as(started, light, region, is_in_place=True),
+                lambda region: _match_lightness(source, light, region, is_in_place=True),
             ),
-            shown=_kept_outside(
+            to_rgb=_keep_outside(
                 regions,
                 content,
                 lambda image: replace_luminance(
@@ -81,7 +83,7 @@ def rendition_task(
     if rendition is Rendition.HISTOGRAM:
         # Section 4: the style gets the photo's palette before anything is painted.
         color_map = settings.color_map
-        regions = _restyled(
+        regions = _replace_styles(
             regions,
             lambda style, region: match_color_statistics(
                 style, content, color_map, palette_weights=region.guide
@@ -90,29 +92,29 @@ def rendition_task(
     if painted is None and settings.start is Start.CONTENT:
         start = content
     else:
-        start = _placed(regions, content, lambda region: _in_palette_of(region, started, color_map))
+        start = _compose(regions, content, lambda region: _match_palette(region, source, color_map))
     if rendition is Rendition.HISTOGRAM and painted is not None:
-        start = _with_colors_in_place(start, content)
+        start = _restore_hues(start, content)
     return RenditionTask(
         content=content,
         regions=tuple(regions),
         start=start,
-        shown=_kept_outside(regions, content, lambda image: image),
+        to_rgb=_keep_outside(regions, content, lambda image: image),
     )
 
 
 def initial_image(task: RenditionTask, height: int, width: int, start: Start, seed: int) -> Tensor:
-    """The first image of a painting, at its coarsest size: `RenditionTask.start`, or noise.
+    """Return the first image of a painting at its coarsest level: `RenditionTask.start` or noise.
 
     Args:
-        task: of the first rendition.
-        height: of the image.
-        width: of the image.
-        start: noise, or anything else for what the canvas has.
-        seed: of the noise.
+        task: inputs of the first rendition.
+        height: height of the image, px.
+        width: width of the image, px.
+        start: noise, or anything else for the task's start with a little noise.
+        seed: seed of the noise.
 
     Returns:
-        shape (1, C, height, width).
+        shape (1, C, height, width); noise has the range [0, 1].
     """
     image = resize(task.start, height, width)
     # Drawn on the CPU, so that one seed means one start on every device.
@@ -124,7 +126,7 @@ def initial_image(task: RenditionTask, height: int, width: int, start: Start, se
     return noise if covered is None else image.lerp(noise, resize(covered, height, width))
 
 
-def _restyled(
+def _replace_styles(
     regions: Sequence[Region], change: Callable[[Tensor, Region], Tensor]
 ) -> tuple[Region, ...]:
     return tuple(
@@ -133,38 +135,38 @@ def _restyled(
     )
 
 
-def _placed(
+def _compose(
     regions: Sequence[Region], elsewhere: Tensor, image_of: Callable[[Region], Tensor]
 ) -> Tensor:
-    """Each region's own image in its place, and another one where no region is."""
+    """Put each region's own image in its place, and another one where no region is."""
     covered = coverage(regions)
     if covered is None:
         return image_of(regions[0])
-    placed = (1.0 - covered) * elsewhere
+    composed = (1.0 - covered) * elsewhere
     for region in regions:
         if region.guide is not None:
-            placed = placed + region.guide * image_of(region)
-    return placed
+            composed = composed + region.guide * image_of(region)
+    return composed
 
 
-def _kept_outside(
-    regions: Sequence[Region], content: Tensor, shown: Callable[[Tensor], Tensor]
+def _keep_outside(
+    regions: Sequence[Region], content: Tensor, to_rgb: Callable[[Tensor], Tensor]
 ) -> Callable[[Tensor], Tensor]:
-    """`RenditionTask.shown` of a painting that leaves the photo as it is where no style goes."""
+    """Return `RenditionTask.to_rgb` that shows the photo where no style goes."""
     covered = coverage(regions)
     if covered is None:
-        return shown
+        return to_rgb
 
-    def blended(image: Tensor) -> Tensor:
+    def blend(image: Tensor) -> Tensor:
         height, width = image.shape[2:]
         photo = resize(content, height, width)
-        return photo.lerp(shown(image), resize(covered, height, width))
+        return photo.lerp(to_rgb(image), resize(covered, height, width))
 
-    return blended
+    return blend
 
 
-def _in_palette_of(region: Region, image: Tensor, color_map: ColorMap) -> Tensor:
-    """The image with the colors of the region's styles, as seen side by side."""
+def _match_palette(region: Region, image: Tensor, color_map: ColorMap) -> Tensor:
+    """Return the image in the common palette of the region's styles."""
     swatches = [resize(style, _SWATCH_PX, _SWATCH_PX) for style in region.styles]
     weights = None
     if region.weights is not None:
@@ -184,8 +186,8 @@ def _in_palette_of(region: Region, image: Tensor, color_map: ColorMap) -> Tensor
     )
 
 
-def _with_colors_in_place(painted: Tensor, content: Tensor) -> Tensor:
-    """The painted image, each region in the photo's hue.
+def _restore_hues(painted: Tensor, content: Tensor) -> Tensor:
+    """Return the painted image with the photo's hues where the photo has them.
 
     Recoloring a finished painting as a whole leaves a sky gray that was painted gray. Started
     from the photo, as the paper does, it would have stayed blue; so the coarse part of the
@@ -204,10 +206,10 @@ def _with_colors_in_place(painted: Tensor, content: Tensor) -> Tensor:
     return (painted + shift).clamp(0.0, 1.0)
 
 
-def _as_light_as(
+def _match_lightness(
     image: Tensor, light: Tensor, region: Region, *, is_in_place: bool = False
 ) -> Tensor:
-    """The image's lightness with the mean and spread that the photo's has in the region."""
+    """Return the image's lightness with the mean and spread of the photo's in the region."""
     return match_luminance(
         luminance(image),
         light,

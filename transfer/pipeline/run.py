@@ -1,4 +1,4 @@
-"""One painting, from its pictures to its renditions."""
+"""One run: from the request through all renditions and levels to the result."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -31,143 +31,143 @@ OnState = Callable[[bytes], None]
 
 @dataclass(frozen=True)
 class PaintResult:
-    """What `engine.paint` returns."""
+    """Result of `Painter.paint`."""
 
     renditions: Mapping[Rendition, Image.Image]
     evaluations: int
+    """Number of evaluations done, without those before a checkpoint."""
     seconds: float
     backbones: tuple[str, ...]
-    """In the order in which they painted."""
+    """Names of the backbones, in the order in which they painted."""
     animation: bytes | None = None
-    """How the first rendition came about, as an animated WebP, if the settings ask for it."""
+    """Animated WebP of the first rendition's evaluations, if the settings ask for it."""
     memory_plan: MemoryPlan = field(default_factory=MemoryPlan)
-    """What gave way to keep within the memory, at the step that had to go farthest."""
+    """Most frugal memory plan that any level needed."""
 
 
 @dataclass(frozen=True)
 class Callbacks:
-    """Who hears of a painting while it is painted."""
+    """Functions to call while a painting is painted; see `Painter.paint`."""
 
-    progress: OnProgress | None = None
-    rendition: OnRendition | None = None
-    state: OnState | None = None
+    on_progress: OnProgress | None = None
+    on_rendition: OnRendition | None = None
+    on_state: OnState | None = None
 
 
 @dataclass(frozen=True)
 class PaintRequest:
-    """What is painted, and how: pictures and settings."""
+    """Inputs of one run; see `Painter.paint`."""
 
     content: Image.Image
     styles: Sequence[Image.Image]
     masks: Sequence[Image.Image | None]
     settings: Settings
     base: BasePainting | None = None
-    """An earlier painting that this one goes on from."""
+    checkpoint: bytes | None = None
 
 
 class PaintRun:
-    """One painting.
+    """One run: the pictures as tensors, the schedules, and the renditions finished so far.
 
     Args:
-        request: what is painted.
-        device: where.
-        callbacks: who hears of it.
-        checkpoint: from `Progress.checkpoint`: goes on from there.
-        graphs: whether evaluations are played back from CUDA graphs.
+        request: inputs of the run.
+        callbacks: functions to call meanwhile.
+        device: device that paints.
+        graphs: True to replay evaluations from CUDA graphs.
 
     Raises:
-        TransferError: as `engine.paint` says.
+        TransferError: see `Painter.paint`.
     """
 
     def __init__(
         self,
         request: PaintRequest,
-        device: torch.device,
         callbacks: Callbacks,
-        checkpoint: bytes | None,
+        device: torch.device,
         *,
         graphs: bool = False,
     ) -> None:
-        self._began = time.monotonic()
+        self._started = time.monotonic()
+        self._request = request
+        self._callbacks = callbacks
         self._device = device
         self._graphs = graphs
-        self._callbacks = callbacks
         settings, base = request.settings, request.base
-        self._settings = settings
         if base is not None:
             check_fits(base, settings, request.content)
-        self._base = base
-        self._photo, self._regions = _pictures(request, device)
+        self._photo, self._regions = _load_pictures(request, device)
         self.height, self.width = self._photo.shape[2:]
-        base_px = None if base is None else base.long_edge_px
-        self._plans = pyramid.schedules(settings, self.height, self.width, base_px)
-        pictures = self._photo, self._regions
-        digest = None if base is None else base.digest
-        expected = fingerprint(settings, self._plans, *pictures, digest)
-        last = self._plans[settings.renditions[0]][-1]
-        place = last.backbone, last.height, last.width
-        self._optimizer_fingerprint = optimizer_fingerprint(settings, place, *pictures)
-        earlier = None
-        if checkpoint is not None:
-            earlier = Checkpoint.from_bytes(checkpoint, expected, device)
+        self._schedules = pyramid.schedules(
+            settings, self.height, self.width, None if base is None else base.long_edge_px
+        )
+        first_levels = self._schedules[settings.renditions[0]]
+        run_fingerprint = fingerprint(
+            settings,
+            self._schedules,
+            self._photo,
+            self._regions,
+            None if base is None else base.digest,
+        )
+        self._optimizer_fingerprint = optimizer_fingerprint(
+            settings, first_levels[-1], self._photo, self._regions
+        )
+        resumed = None
+        if request.checkpoint is not None:
+            resumed = Checkpoint.from_bytes(request.checkpoint, run_fingerprint, device)
         elif base is not None and base.state is not None:
-            earlier = Checkpoint.from_bytes(base.state, self._optimizer_fingerprint, device)
-        if base is not None:
-            self._base = replace(base, state=None)  # It is read, and large.
-        self._finished = {} if earlier is None else dict(earlier.finished)
-        # Taken from here when its time has come: its memory is of no use beyond its step.
-        self._resumable = {} if earlier is None else {earlier.rendition: earlier}
-        self._recorder = self._new_recorder(earlier)
+            resumed = Checkpoint.from_bytes(base.state, self._optimizer_fingerprint, device)
+        # Dropped when its rendition begins: its optimizer state is of no use beyond one level.
+        self._resumed = resumed
+        self._finished = {} if resumed is None else dict(resumed.finished)
+        self._recorder: Recorder | None = None
+        if settings.animation:
+            evaluations = sum(level.evaluations for level in first_levels)
+            frames = None if resumed is None else resumed.frames
+            self._recorder = Recorder(evaluations, self.height, self.width, frames)
         self._tracker = ProgressTracker(
-            self._plans, expected, self._finished, callbacks.progress, self._recorder
+            self._schedules, run_fingerprint, self._finished, callbacks.on_progress, self._recorder
         )
 
-    def _new_recorder(self, earlier: Checkpoint | None) -> Recorder | None:
-        if not self._settings.animation:
-            return None
-        evaluations = sum(level.evaluations for level in self._plans[self._settings.renditions[0]])
-        frames = None if earlier is None else earlier.frames
-        return Recorder(evaluations, self.height, self.width, frames)
-
     def run(self, backbone: Callable[[str], VggBackbone], budget: Budget) -> PaintResult:
-        """Paint it.
+        """Paint all renditions that are not finished yet.
 
         Args:
-            backbone: the network of a name.
-            budget: of memory.
+            backbone: returns the backbone of a name.
+            budget: memory of the run.
         """
+        settings = self._request.settings
         first: Tensor | None = None
-        for number, (rendition, levels) in enumerate(self._plans.items()):
+        for number, (rendition, levels) in enumerate(self._schedules.items()):
             if rendition in self._finished:
                 for level in levels:
-                    self._tracker.finished(level)
+                    self._tracker.finish_level(level)
             else:
-                # Made in the call, so that its start is not held any longer than it is needed.
-                self._finished[rendition] = self._rendition(
-                    rendition_task(rendition, self._photo, self._regions, first, self._settings),
+                # The task is made in the call, so that its start is freed as soon as possible.
+                self._finished[rendition] = self._paint_rendition(
+                    rendition_task(rendition, self._photo, self._regions, first, settings),
                     number,
                     levels,
                     backbone,
                     budget,
                 )
-                self._tell(rendition, is_first=number == 0)
+                self._report_rendition(rendition, is_first=number == 0)
             if first is None:
-                # Later renditions begin with the first: it alone was painted from scratch. As it
-                # is stored, so that it makes no difference whether it was painted just now.
+                # Later renditions start from the first, which alone was painted from scratch.
+                # From its eight bits, so that a resumed run starts them from the same.
                 first = to_tensor(self._finished[rendition]).to(self._device)
         backbones = dict.fromkeys(
-            level.backbone for levels in self._plans.values() for level in levels
+            level.backbone for levels in self._schedules.values() for level in levels
         )
         return PaintResult(
-            self._finished,
-            self._tracker.done,
-            time.monotonic() - self._began,
-            tuple(backbones),
-            None if self._recorder is None else self._recorder.to_bytes(),
-            budget.lowest,
+            renditions=self._finished,
+            evaluations=self._tracker.done,
+            seconds=time.monotonic() - self._started,
+            backbones=tuple(backbones),
+            animation=None if self._recorder is None else self._recorder.to_bytes(),
+            memory_plan=budget.lowest,
         )
 
-    def _rendition(
+    def _paint_rendition(
         self,
         task: RenditionTask,
         rendition: int,
@@ -175,55 +175,59 @@ class PaintRun:
         backbone: Callable[[str], VggBackbone],
         budget: Budget,
     ) -> Image.Image:
-        """One rendition as it is shown, painted from coarse to fine."""
-        settings = self._settings
-        size = levels[0].height, levels[0].width
-        run_all = settings.advanced.evaluations is not None or self._base is not None
-        begin, done, multiplier, optimizer_state = 0, 0, 1.0, None
-        resumed = self._resumable.pop(rendition, None)
-        if resumed is not None:
-            begin, done, multiplier = resumed.level, resumed.evaluations, resumed.multiplier
+        """Paint one rendition from coarse to fine, from where its checkpoint was taken."""
+        settings, base = self._request.settings, self._request.base
+        height, width = levels[0].height, levels[0].width
+        first_level, done, multiplier, optimizer_state = 0, 0, 1.0, None
+        resumed = self._resumed
+        if resumed is not None and resumed.rendition == rendition:
+            self._resumed = None
+            first_level, done, multiplier = resumed.level, resumed.evaluations, resumed.multiplier
             image, optimizer_state = resumed.image, resumed.optimizer_state
         elif rendition > 0:
-            image = resize(task.start, *size)
-        elif self._base is not None:
-            image = base_image(self._base, task.start.shape[1], *size).to(self._device)
+            image = resize(task.start, height, width)
+        elif base is not None:
+            image = base_image(base, task.start.shape[1], height, width).to(self._device)
         else:
-            image = initial_image(task, *size, settings.start, settings.seed)
+            image = initial_image(task, height, width, settings.start, settings.seed)
         del resumed
         task = replace(task, start=image)
+        run_all = settings.advanced.evaluations is not None or base is not None
         for number, level in enumerate(levels):
-            if number >= begin:
+            if number >= first_level:
                 penalty = ContentPenalty.of(
                     settings, level.backbone, level.long_edge_px, multiplier
                 )
-                on_evaluation = partial(
-                    self._tracker.evaluation_callback, task, rendition, number, multiplier
+                problem = LevelProblem(
+                    backbone(level.backbone), task, level, settings, penalty, run_all, self._graphs
                 )
-                about = backbone(level.backbone), task, level, settings, penalty
-                problem = LevelProblem(*about, run_all, self._graphs)
+                on_evaluation = partial(
+                    self._tracker.record_evaluation, task, rendition, number, multiplier
+                )
                 image = optimize_level(image, problem, on_evaluation, budget, done, optimizer_state)
                 done, optimizer_state, multiplier = 0, None, penalty.multiplier
-            self._tracker.finished(level)
-        return to_image(task.shown(image))
+            self._tracker.finish_level(level)
+        return to_image(task.to_rgb(image))
 
-    def _tell(self, rendition: Rendition, *, is_first: bool) -> None:
+    def _report_rendition(self, rendition: Rendition, *, is_first: bool) -> None:
         image = self._finished[rendition]
         if is_first and self._recorder is not None:
             self._recorder.close(image)
-        if self._callbacks.rendition is not None:
-            self._callbacks.rendition(rendition, image)
+        if self._callbacks.on_rendition is not None:
+            self._callbacks.on_rendition(rendition, image)
         # After the picture, which somebody waits for.
         position = self._tracker.position() if is_first else None
-        if self._callbacks.state is not None and position is not None:
+        if self._callbacks.on_state is not None and position is not None:
             state = final_state(position, self._optimizer_fingerprint)
             del position
             if state is not None:
-                self._callbacks.state(state)
+                self._callbacks.on_state(state)
 
 
-def _pictures(request: PaintRequest, device: torch.device) -> tuple[Tensor, tuple[Region, ...]]:
-    """The photo at the size of the painting, and which styles go where."""
+def _load_pictures(
+    request: PaintRequest, device: torch.device
+) -> tuple[Tensor, tuple[Region, ...]]:
+    """Check the pictures; return the photo at the painting's size, and the styles' regions."""
     settings, styles, masks = request.settings, request.styles, request.masks
     if not styles:
         raise StyleMissing
@@ -239,12 +243,12 @@ def _pictures(request: PaintRequest, device: torch.device) -> tuple[Tensor, tupl
     for style in styles:
         _check_size("style", min(style.size))
     photo = to_tensor(request.content, settings.long_edge_px).to(device)
-    seen = [_style(style, settings).to(device) for style in styles]
-    return photo, build_regions(seen, weights, masks, request.content.size, *photo.shape[2:])
+    tensors = [_load_style(style, settings).to(device) for style in styles]
+    return photo, build_regions(tensors, weights, masks, request.content.size, *photo.shape[2:])
 
 
-def _style(style: Image.Image, settings: Settings) -> Tensor:
-    # Not enlarged unless the brush asks for it: a blurred style teaches blurred strokes.
+def _load_style(style: Image.Image, settings: Settings) -> Tensor:
+    # Enlarged only if the brush size asks for it: a blurred style teaches blurred strokes.
     long_edge_px = min(settings.long_edge_px, max(style.size))
     return to_tensor(style, round(settings.brush_size * long_edge_px))
 

@@ -1,1 +1,1 @@
-"""Which scales a painting goes through, and how long that takes. Free of torch."""
+"""Schedules of scales, and forecasts of the time and memory they take. Free of torch."""

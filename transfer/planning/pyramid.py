@@ -13,7 +13,7 @@ _COARSEST_SHORT_EDGE_PX = 32
 """A coarser scale than these has nothing left to lay out."""
 
 # Evaluations from the coarsest scale on; the last number holds for every larger scale.
-_PAINTING = {
+_FIRST = {
     (Effort.DRAFT, "compact"): (120, 80, 50, 20),
     (Effort.STANDARD, "compact"): (100, 60, 25, 20, 30),
     (Effort.FINE, "compact"): (250, 150, 100, 50),
@@ -22,16 +22,17 @@ _PAINTING = {
     (Effort.FINE, "vgg19"): (120, 80, 50, 30),
 }
 # The same network with other weights.
-_PAINTING |= {(effort, "vgg19-torchvision"): _PAINTING[effort, "vgg19"] for effort in Effort}
-_FINISHING = (12, 12, 10, 4, 0)
+_FIRST |= {(effort, "vgg19-torchvision"): _FIRST[effort, "vgg19"] for effort in Effort}
+_VGG19_FINISH = (12, 12, 10, 4, 0)
 """Evaluations of vgg19 after compact has painted, by number of scales - 1. The fifth scale is that
 of paintings from 1528 px on: at 2048 px four evaluations took half of the time, and ten more of
 compact, in a tenth of it, come as close to the style; docs/engine.md has the figures."""
 
-_MORE = 24
-"""Evaluations that are worth asking for once more."""
+_LEAST_CONTINUED = 24
+"""Least evaluations of a painting that continues an earlier one of its size."""
 
-_RETOUCHING = {Effort.DRAFT: 16, Effort.STANDARD: 16, Effort.FINE: 16}
+_REFINE = 16
+"""Evaluations of each later rendition."""
 
 # Time of one evaluation per pixel, relative to compact: measured at 512 px on a CPU
 # (0.086 and 0.75 s on two cores).
@@ -40,7 +41,7 @@ _COST = {"compact": 1.0, "vgg19": 9.0, "vgg19-torchvision": 9.0}
 
 @dataclass(frozen=True)
 class Level:
-    """Some evaluations of one backbone at one size."""
+    """One step: a number of evaluations of one backbone at one size."""
 
     backbone: str
     height: int
@@ -49,12 +50,12 @@ class Level:
 
     @property
     def long_edge_px(self) -> int:
-        """Long edge of the image meanwhile."""
+        """Long edge of the image at this step."""
         return max(self.height, self.width)
 
     @property
     def cost(self) -> float:
-        """Expected time, in a unit of its own."""
+        """Expected time, relative to an evaluation of compact on one pixel."""
         return self.evaluations * self.evaluation_cost
 
     @property
@@ -64,53 +65,54 @@ class Level:
 
 
 def scales(height: int, width: int) -> tuple[tuple[int, int], ...]:
-    """Heights and widths from the coarsest to the given one, each twice the one before."""
-    found = [(height, width)]
+    """Return heights and widths from the coarsest to the given one, each twice the one before."""
+    sizes = [(height, width)]
     while True:
-        divisor = 2 ** len(found)
+        divisor = 2 ** len(sizes)
         coarser = (round(height / divisor), round(width / divisor))
         if max(coarser) < _COARSEST_LONG_EDGE_PX or min(coarser) < _COARSEST_SHORT_EDGE_PX:
-            return tuple(reversed(found))
-        found.append(coarser)
+            return tuple(reversed(sizes))
+        sizes.append(coarser)
 
 
 def first_schedule(settings: Settings, height: int, width: int) -> tuple[Level, ...]:
-    """All steps of the first rendition, for a picture of this size."""
-    levels = _as_effort_says(settings, height, width)
-    return _scaled(levels, _factor(settings, levels))
+    """Return all steps of the first rendition, for a picture of this size."""
+    levels = _levels(settings, height, width)
+    return _scale_evaluations(levels, _factor(settings, levels))
 
 
 def refine_schedule(settings: Settings, height: int, width: int) -> tuple[Level, ...]:
-    """The steps of a later rendition, which starts from what is already painted."""
+    """Return the steps of a later rendition, which starts from the first one."""
     backbone = "compact" if settings.backbone is Backbone.AUTO else settings.backbone.value
-    factor = _factor(settings, _as_effort_says(settings, height, width))
-    return _scaled((Level(backbone, height, width, _RETOUCHING[settings.effort]),), factor)
+    factor = _factor(settings, _levels(settings, height, width))
+    return _scale_evaluations((Level(backbone, height, width, _REFINE),), factor)
 
 
 def enlarge_schedule(
     settings: Settings, height: int, width: int, base_px: int
 ) -> tuple[Level, ...]:
-    """The steps of a first rendition that goes on from an earlier painting.
+    """Return the steps of a first rendition that continues an earlier painting.
 
-    Those at sizes larger than it; if it is as large, the last step once more, and longer.
+    These are the steps at larger sizes than the earlier painting, whose long edge is ``base_px``;
+    if there are none, the last step, with at least `_LEAST_CONTINUED` evaluations.
     """
-    levels = _as_effort_says(settings, height, width)
+    levels = _levels(settings, height, width)
     larger = tuple(level for level in levels if level.long_edge_px > base_px)
     if not larger:
-        larger = (replace(levels[-1], evaluations=max(_MORE, levels[-1].evaluations)),)
-    return _scaled(larger, _factor(settings, levels))
+        larger = (replace(levels[-1], evaluations=max(_LEAST_CONTINUED, levels[-1].evaluations)),)
+    return _scale_evaluations(larger, _factor(settings, levels))
 
 
 def schedules(
     settings: Settings, height: int, width: int, base_px: int | None = None
 ) -> dict[Rendition, tuple[Level, ...]]:
-    """All steps of all renditions, in painting order.
+    """Return all steps of all renditions, in painting order.
 
     Args:
         settings: of the painting.
         height: of the painting, px.
         width: of the painting, px.
-        base_px: long edge of an earlier painting that this one goes on from; None: of nothing.
+        base_px: long edge of the earlier painting that this one continues; None: there is none.
     """
     first, *later = settings.renditions
     if base_px is None:
@@ -122,18 +124,18 @@ def schedules(
     }
 
 
-def _as_effort_says(settings: Settings, height: int, width: int) -> tuple[Level, ...]:
+def _levels(settings: Settings, height: int, width: int) -> tuple[Level, ...]:
     sizes = scales(height, width)
-    painter = _painter(settings)
+    backbone = _main_backbone(settings)
     levels = [
-        Level(painter, *size, _at(_PAINTING[settings.effort, painter], scale))
+        Level(backbone, *size, _at(_FIRST[settings.effort, backbone], scale))
         for scale, size in enumerate(sizes)
     ]
     if settings.effort is Effort.STANDARD and settings.backbone is Backbone.AUTO:
         # vgg19 finishes at the size that the table was tuned at: at larger ones each evaluation
         # costs four times as much, and what it mends there was painted at this one.
         for scale in range(min(2, len(sizes) - 1), len(sizes)):
-            evaluations = _at(_FINISHING, scale)
+            evaluations = _at(_VGG19_FINISH, scale)
             if not evaluations:
                 break
             level = Level("vgg19", *sizes[scale], evaluations)
@@ -143,18 +145,18 @@ def _as_effort_says(settings: Settings, height: int, width: int) -> tuple[Level,
 
 
 def _factor(settings: Settings, levels: Sequence[Level]) -> float:
-    """What the expert's number of evaluations makes of the planned numbers."""
-    wanted = settings.advanced.evaluations
-    return 1.0 if wanted is None else wanted / sum(level.evaluations for level in levels)
+    """Return the factor by which the advanced setting changes the planned evaluations."""
+    asked = settings.advanced.evaluations
+    return 1.0 if asked is None else asked / sum(level.evaluations for level in levels)
 
 
-def _scaled(levels: Sequence[Level], factor: float) -> tuple[Level, ...]:
+def _scale_evaluations(levels: Sequence[Level], factor: float) -> tuple[Level, ...]:
     return tuple(
         replace(level, evaluations=max(1, round(factor * level.evaluations))) for level in levels
     )
 
 
-def _painter(settings: Settings) -> str:
+def _main_backbone(settings: Settings) -> str:
     if settings.backbone is Backbone.AUTO:
         return "vgg19" if settings.effort is Effort.FINE else "compact"
     return settings.backbone.value

@@ -1,1 +1,1 @@
-"""How the network `compact` was made."""
+"""Training of the network `compact`."""

@@ -1,4 +1,4 @@
-"""What a network is shown while it is trained: crops of photos, and paintings of its own."""
+"""Training pictures: crops of photos, and the student's own paintings."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,17 +13,19 @@ from transfer.objective.statistics import statistics
 from transfer.optim.lbfgs import Iterate, minimize, with_autograd_gradient
 
 _RECOLORED = 0.3
-"""Share of crops that take over the colors of another one, as paintings do."""
+"""Share of crops that are given the colors of another one, as paintings are."""
 _NOISY = 0.25
+"""Share of crops with noise: a painting begins with some."""
 _NOISE = 0.1
-"""Share of crops with noise, and its largest standard deviation: a painting begins with some."""
+"""Largest standard deviation of that noise."""
 _EVALUATIONS = 32
-_SHOWN_EVERY = 8
-"""Evaluations of a painting, and between two states of it that are shown."""
+"""Evaluations of a painting."""
+_SAMPLED_EVERY = 8
+"""Evaluations between two images of a painting that become training pictures."""
 
 
 def read_pictures(paths: Sequence[Path], crop_px: int) -> list[Tensor]:
-    """Those that are large enough, shape (3, H, W), uint8: floats would take four times as much."""
+    """Read the pictures that are large enough, shape (3, H, W), uint8 to save memory."""
     pictures = []
     for path in paths:
         image = to_tensor(read_image(path))[0]
@@ -35,15 +37,15 @@ def read_pictures(paths: Sequence[Path], crop_px: int) -> list[Tensor]:
 def photo_crops(
     pictures: Sequence[Tensor], px: int, count: int, generator: torch.Generator
 ) -> Tensor:
-    """Crops of any size that fits, since paintings are seen at several scales.
+    """Return random crops of several sizes, resized to one, as paintings have several scales.
 
     Some are mirrored, some noisy, some in the colors of their neighbor.
 
     Args:
         pictures: shape (3, H, W), uint8, edges of at least ``px``.
         px: edge of the crops.
-        count: how many; 0 is allowed.
-        generator: chooses.
+        count: number of crops; 0 is allowed.
+        generator: source of all random choices.
 
     Returns:
         shape (count, 3, px, px), RGB, range [0, 1].
@@ -65,58 +67,60 @@ def photo_crops(
         crops.append(crop)
     images = torch.cat(crops)
     is_recolored = torch.rand(count, 1, 1, 1, generator=generator) < _RECOLORED
-    return torch.where(is_recolored, _recolored(images), images).clamp(0.0, 1.0)
+    return torch.where(is_recolored, _match_neighbor_colors(images), images).clamp(0.0, 1.0)
 
 
 def painted_crops(backbone: VggBackbone, pair: Tensor, generator: torch.Generator) -> Tensor:
-    """States of a painting of one crop in the style of another, from early to late.
+    """Paint one crop in the style of another, and return images from early to late.
 
-    Painted at one scale, much as `transfer.engine` does at default strength. A painting ends where
-    the backbone is content; whatever it overlooks or imagines is therefore strongest there.
+    The painting has one scale, otherwise it is much like those of `transfer.engine` at default
+    strength. A painting minimizes the backbone's loss, so it exploits the backbone's errors.
 
     Args:
-        backbone: by which to paint.
+        backbone: the network that paints.
         pair: content and style, shape (2, 3, H, W), RGB, range [0, 1].
-        generator: draws the noise of the start.
+        generator: source of the noise in the initial image.
 
     Returns:
         shape (N, 3, H, W), RGB, range [0, 1].
     """
     content, style = pair[:1], pair[1:]
     with torch.no_grad():
-        shown_content = backbone.features(content, (CONTENT_LAYER,))[CONTENT_LAYER]
-        scale = _energy(shown_content - shown_content.mean((2, 3), keepdim=True))
-        scale = scale + 0.01 * _energy(shown_content)
-        features = backbone.features(style, STYLE_LAYERS)
-        targets = {layer: StyleTarget.of(statistics(features[layer])) for layer in STYLE_LAYERS}
+        content_features = backbone.features(content, (CONTENT_LAYER,))[CONTENT_LAYER]
+        scale = _energy(content_features - content_features.mean((2, 3), keepdim=True))
+        scale = scale + 0.01 * _energy(content_features)
+        style_features = backbone.features(style, STYLE_LAYERS)
+        targets = {
+            layer: StyleTarget.of(statistics(style_features[layer])) for layer in STYLE_LAYERS
+        }
 
     def objective(image: Tensor) -> Tensor:
-        found = backbone.features(image, (*STYLE_LAYERS, CONTENT_LAYER))
-        # Squared differences, as paintings had when the shipped network was taught.
-        content_loss = _energy(found[CONTENT_LAYER] - shown_content) / scale
+        features = backbone.features(image, (*STYLE_LAYERS, CONTENT_LAYER))
+        # Squared differences, as in the paintings of the time when `compact` was trained.
+        content_loss = _energy(features[CONTENT_LAYER] - content_features) / scale
         loss = 0.25 * content_loss + 2.0 * total_variation(image)
         for layer in STYLE_LAYERS:
-            loss = loss + style_loss(found[layer], targets[layer]) / len(STYLE_LAYERS)
+            loss = loss + style_loss(features[layer], targets[layer]) / len(STYLE_LAYERS)
         return loss
 
-    shown = []
+    images = []
 
-    def keep(found: Iterate) -> None:
-        if found.number % _SHOWN_EVERY == 0:
-            shown.append(found.image.clamp(0.0, 1.0))
+    def on_evaluation(iterate: Iterate) -> None:
+        if iterate.number % _SAMPLED_EVERY == 0:
+            images.append(iterate.image.clamp(0.0, 1.0))
 
-    start = _recolored(pair)[:1]
+    start = _match_neighbor_colors(pair)[:1]
     start = start + 0.02 * torch.randn(start.shape, generator=generator)
-    minimize(start, with_autograd_gradient(objective), _EVALUATIONS, keep)
-    return torch.cat(shown)
+    minimize(start, with_autograd_gradient(objective), _EVALUATIONS, on_evaluation)
+    return torch.cat(images)
 
 
 def _energy(features: Tensor) -> Tensor:
     return features.square().sum()
 
 
-def _recolored(images: Tensor) -> Tensor:
-    """Each in the colors of the one before it: means and deviations of R, G and B."""
+def _match_neighbor_colors(images: Tensor) -> Tensor:
+    """Give each image the mean and deviation of R, G and B of the image before it."""
     mean, deviation = images.mean((2, 3), keepdim=True), images.std((2, 3), keepdim=True)
-    plain = (images - mean) / deviation.clamp_min(0.01)
-    return plain * deviation.roll(1, 0) + mean.roll(1, 0)
+    normalized = (images - mean) / deviation.clamp_min(0.01)
+    return normalized * deviation.roll(1, 0) + mean.roll(1, 0)

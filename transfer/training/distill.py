@@ -1,4 +1,4 @@
-"""How `compact` was made: fitted to VGG-19 by least squares, then trained from there.
+"""Makes the network `compact`: fits it to VGG-19 by least squares, then trains it.
 
 ``python -m transfer.training.distill --images ../shared/training-images``; `docs/compact.md`
 explains it.
@@ -21,9 +21,9 @@ from transfer.training.finetune import TrainConfig, Trainer, errors
 from transfer.training.layer_fit import FitConfig, Student, fit_student
 
 HELD_OUT = 24
-"""One picture of this many is not learned from, but judged by."""
+"""Number of pictures of which one is held out of training, to measure errors on."""
 _REPORTED = 250
-"""Steps of training between two reports, and two checkpoints."""
+"""Training steps between two reports, and between two checkpoints."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     generator = torch.Generator().manual_seed(options.seed)
     paths = sorted(path for path in options.images.glob("*") if path.is_file())
     paths = [paths[index] for index in torch.randperm(len(paths), generator=generator).tolist()]
-    kept = len(paths) - max(1, len(paths) // HELD_OUT)
+    split = len(paths) - max(1, len(paths) // HELD_OUT)
     stored: dict[str, Any] = {}
     if options.checkpoint is not None and options.checkpoint.exists():
         stored = torch.load(options.checkpoint, weights_only=True)
@@ -40,26 +40,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         with torch.no_grad():
             start = fit_student(
-                paths[:kept], replace(FitConfig(), seed=options.seed), generator, _report
+                paths[:split], replace(FitConfig(), seed=options.seed), generator, _report
             )
-    schedule = replace(TrainConfig(), seed=options.seed)
+    config = replace(TrainConfig(), seed=options.seed)
     # Trainer puts the parts of a batch on threads of its own.
     torch.set_num_threads(1)
     teacher = vgg19.read_weights()
-    pictures = read_pictures(paths[:kept], schedule.crop_px)
-    judges = read_pictures(paths[kept:], schedule.crop_px)
-    training = Trainer(start, teacher, pictures, schedule)
+    pictures = read_pictures(paths[:split], config.crop_px)
+    held_out = read_pictures(paths[split:], config.crop_px)
+    trainer = Trainer(start, teacher, pictures, config)
     if stored:
-        training.restore(stored["training"])
+        trainer.restore(stored["training"])
     while True:
-        student = training.student()
-        _report_errors(training.done, errors(student, teacher, judges))
+        student = trainer.student()
+        _report_errors(trainer.done, errors(student, teacher, held_out))
         if options.checkpoint is not None:
-            _store(options.checkpoint, start, training)
-        if training.done >= schedule.steps:
+            _store(options.checkpoint, start, trainer)
+        if trainer.done >= config.steps:
             break
-        for _ in range(min(_REPORTED, schedule.steps - training.done)):
-            training.step()
+        for _ in range(min(_REPORTED, config.steps - trainer.done)):
+            trainer.step()
     _save(student, options.output)
     print(f"{options.output}: {options.output.stat().st_size / 1e6:.2f} MB")
     return 0
@@ -72,7 +72,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--images", type=Path, required=True, help="a folder of pictures")
     parser.add_argument("--seed", type=int, default=FitConfig().seed)
     parser.add_argument(
-        "--checkpoint", type=Path, help="a file to keep the training in, and to go on from"
+        "--checkpoint", type=Path, help="a file to store the training in, and to resume it from"
     )
     parser.add_argument(
         "-o", "--output", type=Path, default=Path(compact.__file__).with_name(compact.DATA_FILE)
@@ -84,21 +84,23 @@ def _report(layer: str, error: float) -> None:
     print(f"{layer}  {error:.3f}", flush=True)
 
 
-def _report_errors(step: int, found: Mapping[str, float]) -> None:
-    line = "  ".join(f"{layer.removeprefix('conv')} {error:.3f}" for layer, error in found.items())
+def _report_errors(step: int, by_layer: Mapping[str, float]) -> None:
+    line = "  ".join(
+        f"{layer.removeprefix('conv')} {error:.3f}" for layer, error in by_layer.items()
+    )
     print(f"{step:5}  {line}  ({time.process_time():.0f} s)", flush=True)
 
 
-def _store(path: Path, start: Student, training: Trainer) -> None:
+def _store(path: Path, start: Student, trainer: Trainer) -> None:
     state = {
         "weights": dict(start.weights),
         "channels": dict(start.channels),
-        "training": training.state(),
+        "training": trainer.state(),
     }
-    # Beside its name first: a command that is killed meanwhile must not cost the one before.
-    beside = path.with_name(path.name + ".part")
-    torch.save(state, beside)
-    beside.replace(path)
+    # To another name first, so that a killed command leaves the previous checkpoint whole.
+    partial = path.with_name(path.name + ".part")
+    torch.save(state, partial)
+    partial.replace(path)
 
 
 def _save(student: Student, path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Who is asking, and what they may see."""
+"""Accounts: passwords, sessions, and access to owned things."""

@@ -1,4 +1,4 @@
-"""Who is asking, and may they: sessions, `login_required`, and the loaders of owned things."""
+"""Sessions, the decorators of views for members, and the loaders of owned things."""
 
 import hashlib
 import secrets
@@ -16,8 +16,9 @@ from webapp.extensions import db, write_transaction
 from webapp.models import LoginSession, Painting, PaintingStyle, Picture, User, now
 
 SESSION_LIFETIME = timedelta(days=30)
-"""A browser that was away for longer has to log in again."""
-_SEEN_EVERY = timedelta(minutes=15)
+"""Longest absence after which a browser is still logged in."""
+_SEEN_AT_INTERVAL = timedelta(minutes=15)
+"""Interval at which `LoginSession.seen_at` is renewed, so that few requests write."""
 _COOKIE_KEY = "login"
 
 P = ParamSpec("P")
@@ -25,7 +26,7 @@ R = TypeVar("R")
 
 
 def load_user() -> None:
-    """Set ``g.user`` for this request: the session's user, or None."""
+    """Set ``g.user`` to the session's user, or None."""
     g.user = None
     token = session.get(_COOKIE_KEY)
     if not isinstance(token, str):
@@ -34,14 +35,14 @@ def load_user() -> None:
     if login is None or login.seen_at < now() - SESSION_LIFETIME:
         session.pop(_COOKIE_KEY)
         return
-    if login.seen_at < now() - _SEEN_EVERY:
+    if login.seen_at < now() - _SEEN_AT_INTERVAL:
         with write_transaction():
             login.seen_at = now()
     g.user = login.user
 
 
 def log_in(user: User) -> None:
-    """Begin a session of its own for this browser; what the old cookie held is dropped."""
+    """Begin a new session in this browser and drop the contents of the old cookie."""
     token = secrets.token_urlsafe(32)
     user_id = user.id
     with write_transaction() as database:
@@ -52,7 +53,7 @@ def log_in(user: User) -> None:
 
 
 def log_out() -> None:
-    """End this browser's session on the server, so that copies of its cookie are dead too."""
+    """End this browser's session on the server, which invalidates copies of its cookie, too."""
     token = session.get(_COOKIE_KEY)
     if isinstance(token, str):
         with write_transaction() as database:
@@ -63,7 +64,7 @@ def log_out() -> None:
 
 
 def login_required(view: Callable[P, R]) -> Callable[P, R | BaseResponse]:
-    """Send anonymous visitors to the log-in page, and back afterwards."""
+    """Guard a view: visitors go to the log-in page first, and scripts get status 401."""
 
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R | BaseResponse:
@@ -80,7 +81,7 @@ def login_required(view: Callable[P, R]) -> Callable[P, R | BaseResponse]:
 
 
 def owner_required(view: Callable[P, R]) -> Callable[P, R | BaseResponse]:
-    """Let only the owner of the site pass; to others the page does not exist."""
+    """Guard a view: for everybody but the site's owner the page does not exist."""
 
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -92,15 +93,15 @@ def owner_required(view: Callable[P, R]) -> Callable[P, R | BaseResponse]:
 
 
 def wants_json() -> bool:
-    """Whether a script is asking; it gets data and no redirects."""
+    """Return whether a script is asking, which gets data and no redirects."""
     best = request.accept_mimetypes.best_match(("text/html", "application/json"))
     return best == "application/json"
 
 
 def get_painting(public_id: str) -> Painting:
-    """The painting, if the user owns it.
+    """Return the user's painting of this id; 404 if it is missing or somebody else's.
 
-    Others' paintings are answered like missing ones, so that addresses tell nothing.
+    Both cases look alike, so that an address does not tell whether a painting exists.
     """
     painting: Painting = db.one_or_404(
         select(Painting)
@@ -115,21 +116,21 @@ def get_painting(public_id: str) -> Painting:
 
 
 def find_painting(public_id: str) -> Painting | None:
-    """The user's painting of this id, if there is one."""
+    """Return the user's painting of this id, or None."""
     return db.session.scalar(
         select(Painting).where(Painting.public_id == public_id, Painting.owner_id == g.user.id)
     )
 
 
 def find_picture(public_id: str) -> Picture | None:
-    """The user's picture of this id, if there is one."""
+    """Return the user's picture of this id, or None."""
     return db.session.scalar(
         select(Picture).where(Picture.public_id == public_id, Picture.owner_id == g.user.id)
     )
 
 
 def get_picture(public_id: str) -> Picture:
-    """The picture, if the user owns it; 404 otherwise."""
+    """Return the user's picture of this id; 404 if it is missing or somebody else's."""
     return find_picture(public_id) or abort(404)
 
 

@@ -1,1 +1,1 @@
-"""The life of a painting's row, from its order to its removal."""
+"""Life of a painting's row, from its order to its removal."""

@@ -1,4 +1,4 @@
-"""How long paintings take, learned from those that were painted here; and when one's turn comes."""
+"""Forecast of when a painting will be done, fitted to the paintings of this machine."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -23,29 +23,29 @@ from webapp.orders.schedule import QueuedPainting, queue_order, queued_paintings
 from webapp.orders.workers import living_workers
 
 RECENT = 40
-"""Finished paintings that are learned from, latest first."""
+"""Number of finished paintings that the cost model is fitted to, latest first."""
 
 
 @dataclass(frozen=True)
 class Eta:
-    """When a painting will be done."""
+    """Forecast for one painting."""
 
     ahead: int
-    """Paintings that are taken before it."""
+    """Number of paintings that are taken before it."""
     wait_s: float
-    """Until it is taken."""
+    """Time until a worker takes it."""
     painting_s: float
-    """From then until it is done."""
+    """Time from then until it is done."""
     peak_bytes: float
     """Memory that its worker is expected to need."""
 
 
 def wait_times(ordered: Sequence[QueuedPainting], busy_s: Sequence[float]) -> dict[int, float]:
-    """Seconds until each painting of the line is taken.
+    """Return the seconds until each queued painting is taken, by painting id.
 
     Args:
-        ordered: the line, in the order in which it is taken.
-        busy_s: per worker, how long it still paints what it has; empty: one worker, free.
+        ordered: queued paintings, in the order in which they are taken.
+        busy_s: per worker, seconds that its present painting still takes; empty: one idle worker.
     """
     free_at = sorted(busy_s) or [0.0]
     begins: dict[int, float] = {}
@@ -57,7 +57,7 @@ def wait_times(ordered: Sequence[QueuedPainting], busy_s: Sequence[float]) -> di
 
 
 def duration_text(seconds: float) -> str:
-    """A duration as people say it, no more exact than a forecast is."""
+    """Return a duration as people say it, no more exact than a forecast is."""
     if seconds < 10:
         return "a few seconds"
     if seconds < 90:
@@ -69,18 +69,18 @@ def duration_text(seconds: float) -> str:
 
 
 def painted_size(height: int, width: int, long_edge_px: int) -> tuple[int, int]:
-    """Height and width, px, of renditions of a picture of this shape."""
+    """Return height and width in px of the renditions of a picture of this shape."""
     scale = long_edge_px / max(height, width)
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def painting_size(painting: Painting) -> tuple[int, int]:
-    """Height and width of the painting's renditions, px."""
+    """Return height and width in px of the painting's renditions."""
     return painted_size(painting.content.height, painting.content.width, painting.long_edge_px)
 
 
 def fit_recent(database: Session) -> CostModel:
-    """What the latest paintings tell of the machine that they were painted on."""
+    """Return a cost model of this machine, fitted to the latest finished paintings."""
     rows = database.execute(
         select(Painting, Attempt)
         .join(Attempt, Attempt.painting_id == Painting.id)
@@ -90,10 +90,10 @@ def fit_recent(database: Session) -> CostModel:
         .options(joinedload(Painting.content), selectinload(Painting.style_links))
         .limit(RECENT)
     )
-    return _learned(
+    return _fit_cached(
         tuple(
             TimedRun(
-                _work(painting),
+                _workload(painting),
                 (attempt.ended_at - attempt.started_at).total_seconds(),
                 attempt.peak_bytes,
             )
@@ -104,69 +104,71 @@ def fit_recent(database: Session) -> CostModel:
 
 
 def painting_eta(painting: Painting) -> Eta:
-    """When this painting will be done, be it queued or running."""
+    """Return the forecast for a queued or running painting."""
     database = db.session()
     device = fit_recent(database)
-    own = _expected(painting, device)
+    own = _estimate_painting(painting, device)
     if State(painting.state) is State.RUNNING:
-        return Eta(0, 0.0, _rest(painting, own.seconds), own.peak_bytes)
-    ordered, begins = _line(database, device)
+        return Eta(0, 0.0, _remaining_s(painting, own.seconds), own.peak_bytes)
+    ordered, begins = _queue_with_waits(database, device)
     ids = [item.painting_id for item in ordered]
     ahead = ids.index(painting.id) if painting.id in ids else 0
     return Eta(ahead, begins.get(painting.id, 0.0), own.seconds, own.peak_bytes)
 
 
 def order_eta(user_id: int, settings: Settings, height: int, width: int, styles: int) -> Eta:
-    """The same for a painting in so many styles that is not ordered yet."""
+    """Return the forecast for a painting in ``styles`` styles that is not ordered yet."""
     database = db.session()
     device = fit_recent(database)
     own = estimate(count_work(settings, height, width, styles=styles), device)
-    ordered, begins = _line(database, device, QueuedPainting(-1, user_id, own.seconds))
+    ordered, begins = _queue_with_waits(database, device, QueuedPainting(-1, user_id, own.seconds))
     ids = [item.painting_id for item in ordered]
     return Eta(ids.index(-1), begins[-1], own.seconds, own.peak_bytes)
 
 
 def continuation_seconds(painting: Painting, sizes_px: Iterable[int]) -> dict[int, float]:
-    """Seconds that painting on from a finished painting takes, by long edge of the new one."""
+    """Return the seconds that continuing a finished painting takes, by long edge of the new one."""
     device = fit_recent(db.session())
     seconds = {}
     for long_edge_px in sizes_px:
         size = painted_size(painting.content.height, painting.content.width, long_edge_px)
         settings = replace(painting.settings, long_edge_px=long_edge_px)
-        asked = count_work(
-            settings, *size, styles=_styles_of(painting), base_px=painting.long_edge_px
+        work = count_work(
+            settings, *size, styles=_count_styles(painting), base_px=painting.long_edge_px
         )
-        seconds[long_edge_px] = estimate(asked, device).seconds
+        seconds[long_edge_px] = estimate(work, device).seconds
     return seconds
 
 
-# Pages ask once a second, and learning takes some milliseconds.
-_learned = lru_cache(maxsize=2)(fit_cost_model)
+# Pages ask once a second, and fitting takes some milliseconds.
+_fit_cached = lru_cache(maxsize=2)(fit_cost_model)
 
 
-def _work(painting: Painting) -> Workload:
-    size, styles = painting_size(painting), _styles_of(painting)
+def _workload(painting: Painting) -> Workload:
+    size, styles = painting_size(painting), _count_styles(painting)
     return count_work(painting.settings, *size, styles=styles, base_px=painting.base_px)
 
 
-def _styles_of(painting: Painting) -> int:
+def _count_styles(painting: Painting) -> int:
     return sum(link.weight > 0 for link in painting.style_links)
 
 
-def _expected(painting: Painting, device: CostModel) -> Forecast:
-    return estimate(_work(painting), device)
+def _estimate_painting(painting: Painting, device: CostModel) -> Forecast:
+    return estimate(_workload(painting), device)
 
 
-def _line(
+def _queue_with_waits(
     database: Session, device: CostModel, further: QueuedPainting | None = None
 ) -> tuple[list[QueuedPainting], dict[int, float]]:
     # Pages ask once a second: one query for all that is open, with what their sizes need.
-    found = database.scalars(
+    open_paintings = database.scalars(
         select(Painting)
         .where(Painting.state.in_([State.QUEUED, State.RUNNING]))
         .options(joinedload(Painting.content), selectinload(Painting.style_links))
     )
-    expected_s = {painting: _expected(painting, device).seconds for painting in found}
+    expected_s = {
+        painting: _estimate_painting(painting, device).seconds for painting in open_paintings
+    }
     seconds = {painting.id: each for painting, each in expected_s.items()}
     items = [
         QueuedPainting(item.painting_id, item.user_id, seconds.get(item.painting_id, 0.0))
@@ -175,7 +177,7 @@ def _line(
     if further is not None:
         items.append(further)
     busy = [
-        _rest(painting, each)
+        _remaining_s(painting, each)
         for painting, each in expected_s.items()
         if painting.state == State.RUNNING
     ]
@@ -184,8 +186,8 @@ def _line(
     return ordered, wait_times(ordered, [*busy, *[0.0] * idle])
 
 
-def _rest(painting: Painting, expected_s: float) -> float:
-    """What is left of a running painting: by its own pace once that can be told."""
+def _remaining_s(painting: Painting, expected_s: float) -> float:
+    """Return the seconds left of a running painting: by its own pace once that is measurable."""
     done = painting.progress
     painted_here = done - painting.resume_progress
     if painting.started_at is None or painted_here < 0.05:

@@ -1,7 +1,7 @@
-"""What an attempt may write: every change names the attempt and touches nothing once it is over.
+"""Leases on paintings: every write names the attempt, and changes nothing once that is over.
 
-This is the fence that makes a doubled or superseded worker harmless: one that was stopped for a
-minute, while another took over, finds that its writes change no row.
+This fence makes a duplicate or superseded worker harmless: one that was stopped for a minute, while
+another took over, finds that its writes change no row.
 """
 
 from dataclasses import dataclass
@@ -12,46 +12,48 @@ from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
 from transfer.settings import Rendition
-from webapp.extensions import db, write_transaction
+from webapp.extensions import db, get_config, write_transaction
 from webapp.models import Attempt, Outcome, Painting, RenditionFile, State, now
 
-MAX_CRASHES = 3
-"""A painting that took this many workers down with it is not tried again."""
+LEASE_S = 8.0
+"""Length of a lease: without a heartbeat for so long, a worker is dead and its painting freed."""
+HEARTBEAT_EVERY_S = 2.0
+"""Time between two heartbeats: a lease runs out after four that were missed."""
 
 
 @dataclass(frozen=True)
 class Lease:
-    """One worker's right to work on one painting, as long as it shows signs of life."""
+    """Right of one worker to work on one painting, as long as it gives heartbeats."""
 
     painting_id: int
     public_id: str
     attempt_id: str
     checkpoint_attempt_id: str | None = None
-    """The earlier attempt whose checkpoint this one goes on from."""
+    """Earlier attempt whose checkpoint this one resumes from."""
 
 
 @dataclass(frozen=True)
 class LeaseStatus:
-    """What a worker needs to know while it paints."""
+    """State of a lease, as its worker has to know it while it paints."""
 
     is_held: bool
-    """Whether the painting is still this attempt's."""
+    """True while the painting is still this attempt's."""
     is_cancel_requested: bool
 
 
 def lease_status(lease: Lease) -> LeaseStatus:
-    """Look, without writing."""
+    """Return the state of a lease, without writing."""
     painting = db.session.get(Painting, lease.painting_id, populate_existing=True)
-    found = LeaseStatus(
+    status = LeaseStatus(
         is_held=painting is not None and painting.attempt_id == lease.attempt_id,
         is_cancel_requested=painting is not None and painting.is_cancel_requested,
     )
     db.session.rollback()
-    return found
+    return status
 
 
 def heartbeat(lease: Lease) -> bool:
-    """Give a sign of life; False if the painting is no longer this attempt's."""
+    """Record a heartbeat; return False if the painting is no longer this attempt's."""
     with write_transaction() as database:
         return _write(database, lease)
 
@@ -59,7 +61,7 @@ def heartbeat(lease: Lease) -> bool:
 def report(
     lease: Lease, progress: float, *, has_new_preview: bool = False, has_checkpoint: bool = False
 ) -> bool:
-    """Store how far a painting is; False if it is no longer this attempt's."""
+    """Store the progress of a painting; return False if it is no longer this attempt's."""
     values: dict[str, object] = {"progress": progress}
     if has_new_preview:
         values["preview_version"] = Painting.preview_version + 1
@@ -72,7 +74,7 @@ def report(
 def add_rendition(
     lease: Lease, kind: Rendition, width: int, height: int, *, is_partial: bool = False
 ) -> bool:
-    """List a rendition whose files are stored; False if the painting is no longer ours."""
+    """List a rendition whose files are stored; return False if the lease is lost."""
     with write_transaction() as database:
         if not _write(database, lease):
             return False
@@ -95,13 +97,13 @@ def add_rendition(
 
 
 def add_animation(lease: Lease) -> bool:
-    """List the animation, which is stored; False if the painting is no longer ours."""
+    """List the animation, which is stored; return False if the lease is lost."""
     with write_transaction() as database:
         return _write(database, lease, animation_attempt_id=lease.attempt_id)
 
 
 def add_state(lease: Lease, size_bytes: int) -> bool:
-    """List what the optimizer knew, which is stored; False if the painting is no longer ours."""
+    """List the optimizer state, which is stored; return False if the lease is lost."""
     with write_transaction() as database:
         return _write(
             database, lease, optimizer_attempt_id=lease.attempt_id, optimizer_bytes=size_bytes
@@ -111,9 +113,9 @@ def add_state(lease: Lease, size_bytes: int) -> bool:
 def finish(
     lease: Lease, state: State, failure_reason: str | None = None, peak_bytes: int | None = None
 ) -> bool:
-    """End a painting, and note the memory that it took; False if it is no longer this attempt's."""
+    """End a painting and note the memory that it took; return False if the lease is lost."""
     moment = now()
-    # What is not finished is not gone on from: its optimizer's state would only take room.
+    # Only finished paintings are continued: the optimizer state of another would only take space.
     values: dict[str, object] = (
         {"progress": 1.0}
         if state is State.DONE
@@ -137,17 +139,17 @@ def finish(
 
 
 def release(lease: Lease) -> None:
-    """Return a painting to the line because its worker was asked to stop."""
+    """Put a painting back into the queue because its worker was asked to stop."""
     with write_transaction() as database:
         if _write(database, lease, state=State.QUEUED, attempt_id=None, started_at=None):
             _end(database, lease.attempt_id, Outcome.RETURNED, now())
 
 
 def interrupt(lease: Lease) -> bool:
-    """Record that an attempt broke off; the painting is tried again, up to a limit.
+    """Record that an attempt was interrupted; the painting is tried again, up to a limit.
 
     Returns:
-        False if somebody else had recorded it, or the attempt had ended, before.
+        False if the attempt had ended before, or somebody else had recorded it.
     """
     with write_transaction() as database:
         painting = database.get(Painting, lease.painting_id)
@@ -158,33 +160,37 @@ def interrupt(lease: Lease) -> bool:
 
 
 def requeue_or_fail(database: Session, painting: Painting) -> None:
-    """The same, inside a writing transaction that has checked whose painting it is."""
+    """Put an interrupted painting back into the queue, or fail it after too many crashes.
+
+    The writing transaction has checked that the painting is still held by the dead attempt.
+    """
     moment = now()
     if painting.attempt_id is not None:
         _end(database, painting.attempt_id, Outcome.INTERRUPTED, moment)
     painting.attempt_id = None
     painting.started_at = None
     if painting.is_cancel_requested:
-        # Its worker died before it could stop; nobody wants it painted.
+        # The worker died before it could stop; nobody wants the painting.
         painting.state = State.CANCELLED
         painting.finished_at = moment
         painting.is_cancel_requested = False
         return
     painting.state = State.QUEUED
     painting.crash_count += 1
-    if painting.crash_count >= MAX_CRASHES:
+    max_crashes = get_config().max_crashes
+    if painting.crash_count >= max_crashes:
         painting.state = State.FAILED
         painting.finished_at = moment
         painting.crash_count = 0
         painting.checkpoint_attempt_id = None
         painting.failure_reason = (
-            f"The worker stopped {MAX_CRASHES} times while painting this. "
+            f"The worker stopped {max_crashes} times while painting this. "
             "It may need more memory than there is: try a smaller size."
         )
 
 
 def changed_one(result: object) -> bool:
-    """Whether an UPDATE changed exactly one row."""
+    """Return whether an UPDATE changed exactly one row."""
     if not isinstance(result, CursorResult):
         raise TypeError(f"an UPDATE was expected, not {result!r}")
     return result.rowcount == 1

@@ -1,4 +1,4 @@
-"""What an owner may do to a painting after ordering it, whatever the worker does meanwhile."""
+"""Orders: place, cancel, retry, continue, trash, whatever a worker does meanwhile."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,30 +16,30 @@ _FINAL = [state for state in State if state.is_final]
 
 @dataclass(frozen=True)
 class PlacedOrder:
-    """What came of a form or a button that orders."""
+    """Painting that a form or a button has ordered."""
 
     public_id: str
     is_new: bool
-    """False if the same one was sent before: there is one painting all the same."""
+    """False if the same form was sent before: it makes one painting only."""
 
 
 def cancel(painting: Painting) -> bool:
     """Cancel a painting.
 
     Returns:
-        True if a worker has it and will stop at its next evaluation; False if it is over at
-        once, or was over already.
+        True if a worker has the painting and will stop at its next evaluation; False if it is
+        over at once, or was over already.
     """
     painting_id, public_id = painting.id, painting.public_id
     if _change(painting, [State.QUEUED], state=State.CANCELLED, finished_at=now()):
-        # Of an earlier attempt that was interrupted or handed back.
+        # An earlier attempt, interrupted or returned, has left files.
         cleanup.delete_unlisted(painting_id, public_id)
         return False
     return _change(painting, [State.RUNNING], is_cancel_requested=True)
 
 
 def retry(painting: Painting) -> bool:
-    """Put a failed or cancelled painting at the end of the line; False if it is neither."""
+    """Queue a failed or cancelled painting again; return False if it is neither."""
     return _change(
         painting,
         [State.FAILED, State.CANCELLED],
@@ -67,14 +67,14 @@ def place(
     settings: Settings,
     **values: object,
 ) -> PlacedOrder:
-    """Order a painting, once for each token of this owner.
+    """Order a painting, once for each token of its owner.
 
     Args:
-        owner_id: whose it will be.
-        token: of the form or button that was sent.
+        owner_id: account that orders.
+        token: idempotency key of the form or button that was sent.
         styles: id and weight of each style picture, in order.
-        settings: how to paint; the styles' weights count, not those in here.
-        values: the other columns of the painting.
+        settings: settings of the painting; its ``style_weights`` are replaced by ``styles``.
+        values: other columns of the painting.
     """
     token = f"{owner_id}:{token[:48]}"
     with write_transaction() as database:
@@ -99,17 +99,19 @@ def place(
 
 
 def repeat(painting: Painting, token: str) -> PlacedOrder:
-    """Order the same once more."""
-    return _copied(painting, token, painting.settings, painting.base_painting_id, painting.base_px)
+    """Order the same painting once more."""
+    return _place_copy(
+        painting, token, painting.settings, painting.base_painting_id, painting.base_px
+    )
 
 
 def continue_from(painting: Painting, long_edge_px: int, token: str) -> PlacedOrder:
-    """Order a painting that goes on from a finished one: larger, or for longer at its size."""
+    """Order a painting that continues a finished one: larger, or longer at the same size."""
     settings = replace(painting.settings, long_edge_px=long_edge_px)
-    return _copied(painting, token, settings, painting.public_id, painting.long_edge_px)
+    return _place_copy(painting, token, settings, painting.public_id, painting.long_edge_px)
 
 
-def _copied(
+def _place_copy(
     painting: Painting,
     token: str,
     settings: Settings,
@@ -126,17 +128,17 @@ def _copied(
 
 
 def move_to_trash(painting: Painting) -> bool:
-    """Take a finished painting off the wall; False while it is queued or running."""
+    """Move a painting to the trash; return False while it is queued or running."""
     return _change(painting, _FINAL, trashed_at=now())
 
 
 def restore(painting: Painting) -> bool:
-    """Put a painting back on the wall."""
+    """Take a painting out of the trash."""
     return _change(painting, _FINAL, trashed_at=None)
 
 
 def _change(painting: Painting, states: list[State], **values: object) -> bool:
-    """One conditional UPDATE: a worker may change the state at the same moment."""
+    """Change a painting by one conditional UPDATE: a worker may change its state meanwhile."""
     painting_id = painting.id
     with write_transaction() as database:
         return changed_one(

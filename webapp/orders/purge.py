@@ -9,10 +9,10 @@ from webapp.models import Painting, now
 
 
 def purge_expired() -> int:
-    """Remove what has been in the trash for longer than the configured days.
+    """Remove paintings that have been in the trash for longer than the configured days.
 
     Returns:
-        How many paintings were removed.
+        Number of paintings removed.
     """
     limit = now() - timedelta(days=get_config().trash_days)
     ids = list(db.session.scalars(select(Painting.id).where(Painting.trashed_at < limit)))
@@ -21,14 +21,14 @@ def purge_expired() -> int:
 
 
 def delete_paintings(ids: list[int]) -> int:
-    """Remove these for good, those of them that are in the trash; how many they were.
+    """Remove for good those of the paintings that are in the trash; return their number.
 
     Rows first: a file without a row wastes space, a row without its file breaks a page.
     """
     storage = get_storage()
     with write_transaction() as database:
         paintings = database.scalars(
-            # Asked again under the lock: it may have been put back in the meantime.
+            # Asked again under the lock: one may have been restored in the meantime.
             select(Painting).where(Painting.id.in_(ids), Painting.trashed_at.is_not(None))
         ).all()
         removed = [painting.public_id for painting in paintings]

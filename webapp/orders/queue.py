@@ -1,7 +1,7 @@
-"""Tickets: the web's and the worker's only contact with RQ.
+"""Queue of tickets in Redis, and the only module beside the worker that uses RQ.
 
-A ticket says "there is work", not which work: `schedule` decides that when it is taken. Tickets
-may be lost, doubled or late without harm.
+A ticket says "there is work", not which work: `schedule` decides that when a worker takes it.
+Tickets may be lost, duplicated or late without harm.
 """
 
 from collections.abc import Callable
@@ -17,36 +17,38 @@ from rq.serializers import JSONSerializer
 from webapp.extensions import get_config
 
 QUEUE_NAME = "paintings"
-"""One queue only: with several, RQ pops by BLPOP and can lose a job between pop and start."""
+"""Name of the only queue: with several, RQ pops by BLPOP and can lose a job before its start."""
 PAINT_NEXT = "webapp.worker.jobs.paint_next"
 _FAILURE_TTL_S = 3600
-"""How long RQ remembers a ticket whose worker died; only a reader of logs looks there."""
+"""Time for which RQ remembers a ticket whose worker died; only a reader of logs looks there."""
 _TIMEOUT_S = 1.0
 
 QueueUnreachable = RedisError
-"""Away, silent, or taking nothing because its memory or its disk is full: tickets wait."""
+"""Error of a Redis that is down, silent, or full: tickets wait meanwhile."""
 
 
 class TicketRefused(Exception):
-    """A job in the queue that is none of ours."""
+    """Job in the queue that is not one of our tickets."""
 
 
 class Ticket(Job):
-    """An RQ job that can name nothing but our own entry point.
+    """RQ job that runs nothing but our own entry point.
 
-    RQ imports and calls whatever dotted name a job carries: with plain jobs, whoever can write to
+    RQ imports and calls any dotted name that a job carries: with plain jobs, whoever can write to
     Redis can run `os.system`. Arguments, callbacks and webhooks are cut off for the same reason.
     """
 
     @property
     def func(self) -> Callable[..., Any]:
-        """The entry point.
+        """Entry point of the worker.
 
         Raises:
             TicketRefused: if the job names anything else.
         """
         if self.func_name != PAINT_NEXT or self.instance is not None or self.args or self.kwargs:
-            raise TicketRefused(f"refused to run {self.func_name!r} from the queue")
+            raise TicketRefused(
+                f"refused a ticket: it names {self.func_name!r}, not {PAINT_NEXT!r}"
+            )
         function: Callable[..., Any] = super().func
         return function
 
@@ -67,19 +69,19 @@ class Ticket(Job):
 
 
 def connect(redis_url: str) -> Redis:
-    """A connection that fails within seconds instead of keeping a page waiting."""
+    """Return a connection that fails within seconds instead of keeping a page waiting."""
     return Redis.from_url(redis_url, socket_connect_timeout=_TIMEOUT_S, socket_timeout=_TIMEOUT_S)
 
 
 def ticket_queue(connection: Redis) -> Queue:
-    """The queue of tickets."""
+    """Return the queue of tickets."""
     return Queue(QUEUE_NAME, connection=connection, job_class=Ticket, serializer=JSONSerializer)
 
 
 def enqueue() -> bool:
-    """Tell the workers that there is work; False if the queue cannot be reached.
+    """Issue a ticket for new work; return False if the queue cannot be reached.
 
-    Nothing is lost then: a watchman issues the ticket when Redis is back.
+    Nothing is lost then: a reaper issues the ticket when Redis is back.
     """
     try:
         _issue(1)
@@ -93,7 +95,7 @@ def ensure_tickets(wanted: int) -> int:
     """Issue tickets until ``wanted`` are waiting.
 
     Returns:
-        How many were issued.
+        Number of tickets issued.
     """
     missing = max(0, wanted - ticket_queue(_connection()).count)
     _issue(missing)
@@ -101,7 +103,7 @@ def ensure_tickets(wanted: int) -> int:
 
 
 def is_reachable() -> bool:
-    """Whether Redis answers."""
+    """Return whether Redis answers."""
     try:
         return bool(_connection().ping())
     except QueueUnreachable:
@@ -119,5 +121,5 @@ def _connection() -> Redis:
 def _issue(count: int) -> None:
     queue = ticket_queue(_connection())
     for _ in range(count):
-        # No timeout: a large painting may take long, and a dead worker is noticed by its beat.
+        # No timeout: a large painting may take long, and a dead worker lacks heartbeats.
         queue.enqueue(PAINT_NEXT, job_timeout=-1, result_ttl=0, failure_ttl=_FAILURE_TTL_S)

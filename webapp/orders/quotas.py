@@ -1,4 +1,4 @@
-"""What one person may have at once, and what the disk must keep: each limit is a sentence."""
+"""Limits of what one person may have at once, and of the disk; each is said in a sentence."""
 
 from flask import g
 from sqlalchemy import func, select
@@ -9,13 +9,13 @@ from webapp.models import Painting, Picture, State
 
 
 class LimitReached(Exception):
-    """Something is not taken now; the message is for the person who asked."""
+    """Refusal of an upload or order; the message is for the person who asked."""
 
     status = 429
 
 
 class DiskNearlyFull(LimitReached):
-    """What room is left on the disk is kept for what is already here."""
+    """Refusal because the space left on the disk is needed for what is already stored."""
 
     status = 507
 
@@ -27,7 +27,7 @@ class DiskNearlyFull(LimitReached):
 
 
 class TooManyOpenPaintings(LimitReached):
-    """Somebody has many paintings in the line already."""
+    """Refusal because somebody has many paintings in the queue already."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(
@@ -37,7 +37,7 @@ class TooManyOpenPaintings(LimitReached):
 
 
 class TooManyPictures(LimitReached):
-    """Somebody has uploaded very much."""
+    """Refusal because somebody has uploaded very much."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(
@@ -47,22 +47,22 @@ class TooManyPictures(LimitReached):
 
 
 def check_upload() -> None:
-    """Let a picture in only if there is room.
+    """Check that another picture may be uploaded.
 
     Raises:
         LimitReached: one of its children.
     """
     config = get_config()
     _check_disk(config)
-    kept = db.session.scalar(
+    count = db.session.scalar(
         select(func.count()).select_from(Picture).where(Picture.owner_id == g.user.id)
     )
-    if (kept or 0) >= config.max_pictures:
+    if (count or 0) >= config.max_pictures:
         raise TooManyPictures(config.max_pictures)
 
 
 def check_order() -> None:
-    """Let an order in only if there is room.
+    """Check that another painting may be ordered.
 
     Raises:
         LimitReached: one of its children.

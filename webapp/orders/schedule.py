@@ -1,4 +1,4 @@
-"""Who is next: fair shares of worker time, and the one claim that makes a painting a worker's."""
+"""Scheduler: fair shares of worker time, and the claim by which a worker takes a painting."""
 
 import math
 import uuid
@@ -14,35 +14,35 @@ from webapp.models import Attempt, Painting, SiteFlag, State, now
 from webapp.orders.leases import Lease, changed_one
 
 SHARE_DECAY = timedelta(hours=1)
-"""Worker time this long ago counts 1/e."""
+"""Age at which used worker time counts 1/e."""
 _SHARE_WINDOW = 6 * SHARE_DECAY
-"""Older work counts less than 0.3 % and is not looked up."""
+"""Age from which used worker time, counting less than 0.3 %, is not looked up."""
 PAUSE = "pause"
-"""Name of the switch that keeps workers from taking new paintings."""
+"""Name of the flag that keeps workers from taking new paintings."""
 
 
 @dataclass(frozen=True)
 class QueuedPainting:
-    """A queued painting, as the order sees it."""
+    """Queued painting, as the scheduler needs it."""
 
     painting_id: int
     user_id: int
     seconds: float = 0.0
-    """How long it is expected to take; decides whose turn follows its own."""
+    """Time that it is expected to take; decides whose turn comes next."""
 
 
 @dataclass(frozen=True)
 class Usage:
-    """Worker time that somebody used."""
+    """Worker time that one person used."""
 
     user_id: int
     seconds: float
     age_s: float
-    """Since it ended."""
+    """Time since the work ended."""
 
 
 def decayed_usage(work: Iterable[Usage]) -> dict[int, float]:
-    """Worker seconds by user, recent ones counting more."""
+    """Return worker seconds by user, recent ones counting more."""
     used: dict[int, float] = {}
     for item in work:
         weight = math.exp(-max(0.0, item.age_s) / SHARE_DECAY.total_seconds())
@@ -53,7 +53,7 @@ def decayed_usage(work: Iterable[Usage]) -> dict[int, float]:
 def next_painting(
     queued_paintings: Sequence[QueuedPainting], used: dict[int, float]
 ) -> QueuedPainting | None:
-    """The painting that goes next: the least busy user's oldest.
+    """Return the painting that is next: the oldest of the user who used the least worker time.
 
     Args:
         queued_paintings: queued paintings, oldest first.
@@ -65,7 +65,7 @@ def next_painting(
 def queue_order(
     queued_paintings: Sequence[QueuedPainting], used: dict[int, float]
 ) -> list[QueuedPainting]:
-    """The order in which paintings will be taken if each takes as long as expected."""
+    """Return the paintings in the order in which they will be taken if forecasts hold."""
     # Users stay few while paintings may be many: one queue each keeps this linear.
     queues: dict[int, list[QueuedPainting]] = {}
     for item in reversed(queued_paintings):
@@ -87,22 +87,22 @@ def queue_order(
 
 
 def is_paused() -> bool:
-    """Whether workers take no new paintings."""
+    """Return whether workers are kept from taking new paintings."""
     return db.session.get(SiteFlag, PAUSE) is not None
 
 
 def set_paused(*, paused: bool) -> None:
     """Keep workers from taking new paintings, or let them again; running ones go on."""
     with write_transaction() as database:
-        switch = database.get(SiteFlag, PAUSE)
-        if paused and switch is None:
+        flag = database.get(SiteFlag, PAUSE)
+        if paused and flag is None:
             database.add(SiteFlag(name=PAUSE))
-        elif not paused and switch is not None:
-            database.delete(switch)
+        elif not paused and flag is not None:
+            database.delete(flag)
 
 
 def claim(worker: str) -> Lease | None:
-    """Take the next painting, or None if nothing waits or the site is paused."""
+    """Lease the next painting; return None if nothing waits or the site is paused."""
     moment = now()
     with write_transaction() as database:
         if database.get(SiteFlag, PAUSE) is not None:
@@ -117,7 +117,7 @@ def claim(worker: str) -> Lease | None:
             )
         ).one()
         resumed_at = 0.0 if checkpoint_attempt_id is None else progress
-        # The condition makes it a claim on any database: whoever changes the row has it.
+        # The condition makes it a claim on any database: the worker that changes the row has it.
         if not changed_one(
             database.execute(
                 update(Painting)
@@ -149,7 +149,7 @@ def claim(worker: str) -> Lease | None:
 
 
 def queued_paintings(database: Session) -> list[QueuedPainting]:
-    """Queued paintings, oldest first."""
+    """Return the queued paintings, oldest first."""
     rows = database.execute(
         select(Painting.id, Painting.owner_id)
         .where(Painting.state == State.QUEUED)
@@ -159,7 +159,7 @@ def queued_paintings(database: Session) -> list[QueuedPainting]:
 
 
 def recent_usage(database: Session, moment: datetime) -> dict[int, float]:
-    """Worker seconds by user, from the attempts of the last hours."""
+    """Return worker seconds by user, from the attempts of the last hours."""
     rows = database.execute(
         select(Attempt.user_id, Attempt.started_at, Attempt.ended_at).where(
             (Attempt.ended_at > moment - _SHARE_WINDOW) | Attempt.ended_at.is_(None)

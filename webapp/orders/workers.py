@@ -1,4 +1,4 @@
-"""Workers' signs of life, by which pages tell whether anybody paints."""
+"""Heartbeats of worker processes, by which pages tell whether anybody paints."""
 
 from datetime import timedelta
 
@@ -7,14 +7,15 @@ from sqlalchemy import delete, select
 from webapp.extensions import db, write_transaction
 from webapp.models import WorkerHeartbeat, now
 
-SIGN_EVERY_S = 20.0
-GONE_AFTER_S = 48.0
-"""Two missed signs, and some time for a busy machine."""
-SIGNS_KEPT = timedelta(days=1)
+HEARTBEAT_EVERY_S = 20.0
+DEAD_AFTER_S = 48.0
+"""Age of the last heartbeat from which a worker counts as dead: two missed ones, and some time for
+a busy machine."""
+_KEPT = timedelta(days=1)
 
 
 def record_heartbeat(worker: str) -> None:
-    """Give a sign of life; forget workers that are long gone."""
+    """Record a heartbeat of a worker, and forget workers that ended long ago."""
     moment = now()
     with write_transaction() as database:
         known = database.get(WorkerHeartbeat, worker)
@@ -22,13 +23,11 @@ def record_heartbeat(worker: str) -> None:
             database.add(WorkerHeartbeat(name=worker, started_at=moment, seen_at=moment))
         else:
             known.seen_at = moment
-        database.execute(
-            delete(WorkerHeartbeat).where(WorkerHeartbeat.seen_at < moment - SIGNS_KEPT)
-        )
+        database.execute(delete(WorkerHeartbeat).where(WorkerHeartbeat.seen_at < moment - _KEPT))
 
 
 def mark_stopped(worker: str) -> None:
-    """Mark this worker as gone, so that nobody waits for it."""
+    """Mark a worker as stopped, so that nobody waits for it."""
     with write_transaction() as database:
         known = database.get(WorkerHeartbeat, worker)
         if known is not None:
@@ -36,8 +35,8 @@ def mark_stopped(worker: str) -> None:
 
 
 def living_workers() -> list[WorkerHeartbeat]:
-    """Workers whose last sign of life is recent."""
-    recent = now() - timedelta(seconds=GONE_AFTER_S)
+    """Return the workers whose last heartbeat is recent."""
+    recent = now() - timedelta(seconds=DEAD_AFTER_S)
     return list(
         db.session.scalars(
             select(WorkerHeartbeat)

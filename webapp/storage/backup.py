@@ -1,4 +1,4 @@
-"""A copy of everything that must survive, made while the site runs, laid out as an instance."""
+"""Backups: copies of everything that must survive, made while the site runs."""
 
 import os
 import shutil
@@ -16,46 +16,47 @@ from config import secret_key_file
 from transfer.settings import Rendition
 from webapp.extensions import db, get_config, get_storage
 from webapp.models import Painting, Picture, RenditionFile
-from webapp.storage.files import THUMBNAIL_EDGES_PX, Storage, sync_folder
+from webapp.storage.files import Storage, sync_folder
+from webapp.storage.thumbnails import RENDITION_EDGES_PX
 
 DATABASE_NAME = "pic2paint.db"
-"""Where `Config.from_env` looks for it in an instance folder."""
+"""Name of the database in an instance folder, as in `Config.from_env`."""
 
 
 class BackupFailed(Exception):
-    """There is no backup; the message says why in one sentence."""
+    """The backup could not be made; the message says why in one sentence."""
 
 
 @dataclass(frozen=True)
 class Backup:
-    """What was copied."""
+    """Summary of a backup."""
 
     pictures: int
     paintings: int
     files: int
     size_bytes: int
-    """Of the files and the database."""
+    """Size of the files and the database."""
     missing: tuple[Path, ...]
-    """Files that the site's own database refers to and that are gone, below its files folder."""
+    """Files that the site's own database names and that do not exist, below the files folder."""
 
 
 @dataclass(frozen=True)
 class _Contents:
-    """What a copied database refers to; paths below the files folder."""
+    """Files that a copied database names; paths are below the files folder."""
 
     pictures: int
     paintings: int
     needed: frozenset[Path]
     useful: frozenset[Path]
-    """Previews and checkpoints: a painting begins anew without them. What optimizers knew at the
-    end is left out: it is large, and a painting is gone on from without it as well."""
+    """Previews and checkpoints: a painting begins anew without them. Optimizer states are left out:
+    they are large, and paintings are continued without them as well."""
 
 
 def back_up(target: Path) -> Backup:
     """Copy database, files and secret key into ``target``, which appears at the end, whole.
 
     Raises:
-        BackupFailed: nothing is left of the attempt then.
+        BackupFailed: if that is not possible; nothing is left of the attempt.
     """
     database = _database()
     target = target.resolve()
@@ -139,7 +140,7 @@ def _refuse_occupied(target: Path) -> None:
 
 
 def _copy_database(source: Path, target: Path) -> None:
-    """A consistent copy of one moment; writers go on meanwhile."""
+    """Copy the database as it is at one moment; writers go on meanwhile."""
     with closing(sqlite3.connect(source, timeout=30)) as connection:
         connection.execute("VACUUM INTO ?", (str(target),))
     # SQLite does not sync what VACUUM INTO writes.
@@ -148,7 +149,7 @@ def _copy_database(source: Path, target: Path) -> None:
 
 
 def _contents(database: Path, storage: Storage) -> _Contents:
-    """What a database refers to."""
+    """Return the files that a database names."""
     needed: list[Path] = []
     useful: list[Path] = []
     engine = create_engine(URL.create("sqlite", database=str(database)))
@@ -174,7 +175,7 @@ def _contents(database: Path, storage: Storage) -> _Contents:
         needed.append(storage.rendition(painting_id, Rendition(kind), attempt_id))
         needed += [
             storage.rendition_thumbnail(painting_id, Rendition(kind), attempt_id, edge_px)
-            for edge_px in THUMBNAIL_EDGES_PX
+            for edge_px in RENDITION_EDGES_PX
         ]
     for painting_id, preview_version, checkpoint_attempt_id, animation_attempt_id in paintings:
         if animation_attempt_id is not None:
@@ -194,10 +195,10 @@ def _contents(database: Path, storage: Storage) -> _Contents:
 def _copy_files(
     storage: Storage, copies: Storage, contents: _Contents, copied: dict[Path, int]
 ) -> set[Path]:
-    """Copy what is not copied yet, and note how many bytes each has; return what is not there."""
+    """Copy files that are not copied yet and note their sizes; return those that do not exist."""
     missing = set()
     for path in sorted(contents.needed | contents.useful):
-        # Previews and checkpoints are overwritten as they go on.
+        # Previews and checkpoints are overwritten while their painting runs.
         if path in copied and path in contents.needed:
             continue
         try:
@@ -220,7 +221,7 @@ def _reason(error: Exception) -> str:
 
 @contextmanager
 def _private_files() -> Iterator[None]:
-    """Everything that is made meanwhile is this user's alone: folders 0700, files 0600."""
+    """Make what is created meanwhile readable by this user alone: folders 0700, files 0600."""
     before = os.umask(0o077)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Files that nobody needs any more: what attempts left that died, were superseded or cancelled."""
+"""Removal of files that no row names: leftovers of dead, superseded and cancelled attempts."""
 
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ _LATELY = timedelta(days=1)
 
 
 def delete_unlisted(painting_id: int, public_id: str) -> None:
-    """Delete what a painting that is over does not list; nothing happens while it is not over."""
+    """Delete the unlisted files of a finished or removed painting; an open one keeps all."""
     storage = get_storage()
     painting = db.session.get(Painting, painting_id, populate_existing=True)
     is_over = painting is None or State(painting.state).is_final
@@ -29,7 +29,7 @@ def delete_unlisted(painting_id: int, public_id: str) -> None:
 
 
 def delete_unlisted_of_recent() -> None:
-    """The same for all that ended lately: a worker may die between the end and the clearing."""
+    """Delete the unlisted files of paintings that ended lately: a worker may die before it does."""
     rows = db.session.execute(
         select(Painting.id, Painting.public_id).where(Painting.finished_at > now() - _LATELY)
     ).all()
@@ -38,13 +38,13 @@ def delete_unlisted_of_recent() -> None:
 
 
 def evict_states() -> None:
-    """Let go of what optimizers knew, of the oldest paintings first, beyond what may be kept.
+    """Delete the optimizer states of the oldest paintings, beyond the configured total size.
 
-    These paintings can be gone on from all the same: their images are kept.
+    These paintings can be continued all the same: their images are kept.
     """
     storage = get_storage()
-    room = get_config().max_optimizer_state_bytes
-    kept = db.session.execute(
+    space = get_config().max_optimizer_state_bytes
+    rows = db.session.execute(
         select(
             Painting.id, Painting.public_id, Painting.optimizer_attempt_id, Painting.optimizer_bytes
         )
@@ -53,12 +53,12 @@ def evict_states() -> None:
     ).all()
     db.session.rollback()
     too_many = []
-    for row in kept:
-        room -= row.optimizer_bytes or 0
-        if room < 0:
+    for row in rows:
+        space -= row.optimizer_bytes or 0
+        if space < 0:
             too_many.append(row)
-    # Files first, otherwise than elsewhere: a row whose file is gone does no harm, and is found
-    # again by the next call, while a file that no row names would stay for good.
+    # Files first, unlike elsewhere: a row without its file does no harm, and the next call finds
+    # it again, while a file that no row names would stay for good.
     for row in too_many:
         storage.optimizer(row.public_id, row.optimizer_attempt_id).unlink(missing_ok=True)
     if too_many:

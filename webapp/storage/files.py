@@ -1,4 +1,4 @@
-"""The only maker of paths: where uploads, previews and renditions lie, and how they are written."""
+"""Storage of uploads, previews and renditions: the only maker of their paths."""
 
 import os
 import re
@@ -9,27 +9,25 @@ from contextlib import suppress
 from pathlib import Path
 
 from transfer.settings import Rendition
-
-THUMBNAIL_EDGES_PX = (320, 640, 1280)
-"""Long edges of the thumbnails: a phone's column, a wall on a sharp screen, a full page."""
+from webapp.storage.thumbnails import RENDITION_EDGES_PX
 
 ANIMATION = "process"
 OPTIMIZER = "optimizer"
 _CHECKPOINT = "checkpoint-"
 _PART_BYTES = 8_000_000
 _MAX_REMEMBERED = 10_000
-"""Folders of which one process remembers that they last; beyond it begins anew."""
+"""Number of synced folders that one process remembers; beyond it begins anew."""
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class DiskFull(OSError):
-    """The room that is to be kept free is all that is left."""
+    """The disk has no more space than is to be kept free."""
 
 
 class Storage:
     """Files under one folder.
 
-    A file appears under its name whole or not at all: it is written beside its place, synced,
+    A file appears under its name whole or not at all: it is written under another name, synced,
     and renamed. Once `write` has returned, the file survives a power cut, and so do the folders
     above it. Names are made of ids that the database made; anything else is refused.
     """
@@ -37,27 +35,27 @@ class Storage:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._lasting: set[Path] = set()
-        """Folders whose entries this process has synced."""
+        """Folders that this process has synced into their parents."""
 
     def picture(self, picture_id: str) -> Path:
-        """An upload as intake left it (JPEG)."""
+        """Return the path of an upload as `uploads.validate` made it (JPEG)."""
         return self._folder("pictures", picture_id) / "picture.jpg"
 
     def picture_thumbnail(self, picture_id: str) -> Path:
-        """Its thumbnail (WebP)."""
+        """Return the path of an upload's thumbnail (WebP)."""
         return self._folder("pictures", picture_id) / "thumbnail.webp"
 
     def preview(self, painting_id: str) -> Path:
-        """The latest look at a painting that is being painted (JPEG)."""
+        """Return the path of the latest preview of a running painting (JPEG)."""
         return self._folder("paintings", painting_id) / "preview.jpg"
 
     def checkpoint(self, painting_id: str, attempt_id: str) -> Path:
-        """Where an attempt keeps what the next one needs to go on."""
+        """Return the path of an attempt's checkpoint, from which the next attempt resumes."""
         folder = self._folder("paintings", painting_id)
-        return folder / f"{_CHECKPOINT}{_checked(attempt_id)}"
+        return folder / f"{_CHECKPOINT}{_check_name(attempt_id)}"
 
     def read_checkpoint(self, painting_id: str, attempt_id: str | None) -> bytes | None:
-        """The checkpoint of an attempt; None if it has left none."""
+        """Return the checkpoint of an attempt; None if it has left none."""
         if attempt_id is None:
             return None
         try:
@@ -66,12 +64,12 @@ class Storage:
             return None
 
     def free_bytes(self) -> int:
-        """Room left on the disk."""
+        """Return the free space on the disk."""
         self.root.mkdir(parents=True, exist_ok=True)
         return shutil.disk_usage(self.root).free
 
     def refuse_if_full(self, min_free_bytes: int) -> None:
-        """Keep some room, so that the database and the queue can go on.
+        """Check that some space is left for the database and the queue.
 
         Raises:
             DiskFull: if less is free.
@@ -80,34 +78,36 @@ class Storage:
             raise DiskFull(f"less than {min_free_bytes} bytes are free")
 
     def rendition(self, painting_id: str, kind: Rendition, attempt_id: str) -> Path:
-        """A rendition at full size (PNG)."""
+        """Return the path of a rendition at full size (PNG)."""
         folder = self._folder("paintings", painting_id)
-        return folder / f"{kind.value}-{_checked(attempt_id)}.png"
+        return folder / f"{kind.value}-{_check_name(attempt_id)}.png"
 
     def rendition_thumbnail(
         self, painting_id: str, kind: Rendition, attempt_id: str, edge_px: int
     ) -> Path:
-        """A rendition's thumbnail (WebP); ``edge_px`` is one of `THUMBNAIL_EDGES_PX`."""
-        if edge_px not in THUMBNAIL_EDGES_PX:
-            raise ValueError(f"thumbnails come in {THUMBNAIL_EDGES_PX} px, not {edge_px}")
+        """Return the path of a thumbnail (WebP); ``edge_px`` is one of `RENDITION_EDGES_PX`."""
+        if edge_px not in RENDITION_EDGES_PX:
+            raise ValueError(f"thumbnails come in {RENDITION_EDGES_PX} px, not {edge_px}")
         path = self.rendition(painting_id, kind, attempt_id)
         return path.with_name(f"{path.stem}-{edge_px}.webp")
 
     def animation(self, painting_id: str, attempt_id: str) -> Path:
-        """How a painting came about (animated WebP)."""
-        return self._folder("paintings", painting_id) / f"{ANIMATION}-{_checked(attempt_id)}.webp"
+        """Return the path of a painting's animation (animated WebP)."""
+        return (
+            self._folder("paintings", painting_id) / f"{ANIMATION}-{_check_name(attempt_id)}.webp"
+        )
 
     def optimizer(self, painting_id: str, attempt_id: str) -> Path:
-        """What the optimizer knew at the end of a painting (safetensors)."""
-        return self._folder("paintings", painting_id) / f"{OPTIMIZER}-{_checked(attempt_id)}"
+        """Return the path of a painting's final optimizer state (safetensors)."""
+        return self._folder("paintings", painting_id) / f"{OPTIMIZER}-{_check_name(attempt_id)}"
 
     def write(self, path: Path, data: bytes, on_part: Callable[[], object] = lambda: None) -> None:
         """Store ``data`` under ``path``, whole or not at all.
 
         Args:
-            path: made by this class.
-            data: what is to be there.
-            on_part: called now and then where there is much to write.
+            path: path that this class has made.
+            data: content of the file.
+            on_part: called after each part of a large file.
 
         Raises:
             OSError: if the disk is full or the folder cannot be written; nothing is left behind.
@@ -120,7 +120,7 @@ class Storage:
                 for begin in range(0, max(1, len(data)), _PART_BYTES):
                     file.write(memoryview(data)[begin : begin + _PART_BYTES])
                     file.flush()
-                    # Each part by itself: syncing all of them at once could take as long.
+                    # Part by part: syncing them all at the end could take as long without a call.
                     os.fsync(file.fileno())
                     on_part()
             temporary.replace(path)
@@ -130,20 +130,20 @@ class Storage:
         sync_folder(path.parent)
 
     def remove_picture(self, picture_id: str) -> None:
-        """Delete an upload and its thumbnail; nothing happens if they are gone."""
+        """Delete an upload and its thumbnail, if they are there."""
         shutil.rmtree(self._folder("pictures", picture_id), ignore_errors=True)
 
     def remove_painting(self, painting_id: str) -> None:
-        """Delete everything that was painted for one painting."""
+        """Delete all files of a painting."""
         shutil.rmtree(self._folder("paintings", painting_id), ignore_errors=True)
 
     def keep_only(self, painting_id: str, listed: Iterable[tuple[str, str]]) -> None:
-        """Delete all that is not listed: previews, checkpoints, leftovers.
+        """Delete all files of a painting that are not listed: previews, checkpoints, leftovers.
 
         Args:
-            painting_id: whose folder it is; it need not be there.
-            listed: kind of rendition, `ANIMATION` or `OPTIMIZER`, and attempt of each. One
-                attempt's name is not enough: it may have listed one rendition and died while it
+            painting_id: public id of the painting; its folder need not exist.
+            listed: kind of rendition, `ANIMATION` or `OPTIMIZER`, and attempt of each. The
+                attempt alone is not enough: it may have listed one rendition and died while it
                 wrote another.
         """
         stems = tuple(f"{kind}-{attempt_id}" for kind, attempt_id in listed)
@@ -156,10 +156,10 @@ class Storage:
 
     def _folder(self, kind: str, public_id: str) -> Path:
         # Two levels, so that no folder holds more than a few thousand entries.
-        return self.root / kind / _checked(public_id)[:2] / public_id
+        return self.root / kind / _check_name(public_id)[:2] / public_id
 
     def _make_lasting(self, folder: Path) -> None:
-        """Make a folder below the root, and what is missing above it, to survive a power cut.
+        """Make a folder below the root, and the missing ones above it, to survive a power cut.
 
         A folder that is there already may be another process's, which has not synced it yet or
         was killed before it could: only what was synced here is known to last. Syncing all of
@@ -183,7 +183,7 @@ class Storage:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the entries of a folder survive a power cut."""
+    """Sync a folder, so that its entries survive a power cut."""
     # A folder that we may write to but not list cannot be opened, nor synced.
     with suppress(PermissionError):
         descriptor = os.open(folder, os.O_RDONLY)
@@ -193,7 +193,7 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _checked(name: str) -> str:
+def _check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ValueError(f"not a name that this storage gives out: {name!r}")
     return name

@@ -1,1 +1,1 @@
-"""Strangers' files become pictures."""
+"""Uploads: validation, storage, and the samples that ship with the site."""

@@ -1,4 +1,4 @@
-"""A person's pictures: admitting them, keeping them, finding them again."""
+"""Pictures of the user: read them from forms, store them, list them."""
 
 import hashlib
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ from webapp.uploads import samples, validate
 from webapp.uploads.validate import Upload
 
 SHELF_SIZE = 12
-"""Pictures shown on each shelf of the studio, latest first."""
+"""Number of pictures on each shelf of the studio, latest first."""
 
 
 def validate_file(file: FileStorage) -> Upload:
-    """Read a file of a form.
+    """Read and validate an uploaded file of a form.
 
     Raises:
         UploadRefused: with a sentence that says what is wrong with it.
@@ -29,11 +29,11 @@ def validate_file(file: FileStorage) -> Upload:
 
 
 def find_choice(value: str) -> Upload | Picture | None:
-    """What a form value stands for: one of the user's pictures, or a sample; None if neither."""
+    """Return the sample or the user's picture that a form value names; None if neither."""
     sample = samples.find(value)
     if sample is None:
         return find_picture(value)
-    # What ships with the site is fine even where uploads must be smaller.
+    # Samples are valid even on a site whose limits for uploads are lower.
     config = replace(
         get_config(),
         max_upload_bytes=Config.max_upload_bytes,
@@ -45,23 +45,23 @@ def find_choice(value: str) -> Upload | Picture | None:
 
 
 def save_picture(upload: Upload, *, is_style: bool) -> Picture:
-    """Store an upload for the user; the same picture again is found, not stored twice."""
+    """Store an upload for the user; return the existing picture if the same file is stored."""
     storage = get_storage()
     jpeg = upload.jpeg
     sha256 = hashlib.sha256(jpeg).hexdigest()
     owner_id = g.user.id
-    same = select(Picture).where(Picture.owner_id == owner_id, Picture.sha256 == sha256)
-    known = db.session.scalar(same)
-    if known is not None:
-        return known
+    same_file = select(Picture).where(Picture.owner_id == owner_id, Picture.sha256 == sha256)
+    stored = db.session.scalar(same_file)
+    if stored is not None:
+        return stored
     public_id = new_public_id()
     # Files first: a row never points to nothing.
     storage.write(storage.picture(public_id), jpeg)
     storage.write(storage.picture_thumbnail(public_id), upload.thumbnail)
     with write_transaction() as database:
-        # Asked again under the write lock: two requests may bring the same picture at once.
-        known = database.scalar(same)
-        if known is None:
+        # Looked up again under the write lock: two requests may send the same picture at once.
+        stored = database.scalar(same_file)
+        if stored is None:
             picture = Picture(
                 public_id=public_id,
                 owner_id=owner_id,
@@ -72,14 +72,14 @@ def save_picture(upload: Upload, *, is_style: bool) -> Picture:
                 is_style=is_style,
             )
             database.add(picture)
-    if known is not None:
+    if stored is not None:
         storage.remove_picture(public_id)
-        return known
+        return stored
     return picture
 
 
 def list_shelf(*, is_style: bool, selected: Sequence[Picture] = ()) -> list[Picture]:
-    """The user's pictures that were last used in this role, and whatever is selected."""
+    """Return the user's pictures last used in this role, preceded by older selected ones."""
     latest = db.session.scalars(
         select(Picture)
         .where(Picture.owner_id == g.user.id, Picture.is_style == is_style)

@@ -1,4 +1,4 @@
-"""The pictures that ship with the site, for a first painting without looking for anything."""
+"""Sample pictures that ship with the site, for a first painting without an upload."""
 
 import json
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from config import PROJECT_ROOT
 
 FOLDER = PROJECT_ROOT / "static" / "samples"
 PREFIX = "sample:"
-"""Begins the form value of a sample; others are ids of uploads, which have no colon."""
+"""Prefix of a sample's form value; the ids of uploads have no colon."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A shipped picture."""
+    """One sample picture."""
 
     file: str
     title: str
@@ -24,18 +24,18 @@ class Sample:
 
     @property
     def value(self) -> str:
-        """How forms name it."""
+        """Value of the sample in forms."""
         return PREFIX + self.file
 
     @property
     def path(self) -> Path:
-        """Where it lies."""
+        """Path of the file."""
         return FOLDER / self.file
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A photo and a style that go well together."""
+    """Photo and style that suit each other."""
 
     title: str
     content: Sample
@@ -44,38 +44,40 @@ class Pair:
 
 @cache
 def photos() -> tuple[Sample, ...]:
-    """Shipped content pictures."""
-    return tuple(_sample(entry) for entry in _listing()["photos"])
+    """Return the samples for content."""
+    return tuple(_to_sample(entry) for entry in _read_index()["photos"])
 
 
 @cache
 def styles() -> tuple[Sample, ...]:
-    """Shipped style pictures."""
-    return tuple(_sample(entry) for entry in _listing()["styles"])
+    """Return the samples for style."""
+    return tuple(_to_sample(entry) for entry in _read_index()["styles"])
 
 
 @cache
 def pairs() -> tuple[Pair, ...]:
-    """Recommended combinations."""
+    """Return the recommended pairs of a photo and a style."""
     return tuple(
-        Pair(entry["title"], _named(photos(), entry["content"]), _named(styles(), entry["style"]))
-        for entry in _listing()["pairs"]
+        Pair(
+            entry["title"], _by_file(photos(), entry["content"]), _by_file(styles(), entry["style"])
+        )
+        for entry in _read_index()["pairs"]
     )
 
 
 def find(value: str) -> Sample | None:
-    """The sample that a form value names, if it is one."""
+    """Return the sample that a form value names, or None."""
     return next((s for s in (*photos(), *styles()) if s.value == value), None)
 
 
-def _named(samples: tuple[Sample, ...], file: str) -> Sample:
+def _by_file(samples: tuple[Sample, ...], file: str) -> Sample:
     return next(sample for sample in samples if sample.file == file)
 
 
-def _sample(entry: dict[str, Any]) -> Sample:
+def _to_sample(entry: dict[str, Any]) -> Sample:
     return Sample(entry["file"], entry["title"], entry["width"], entry["height"])
 
 
 @cache
-def _listing() -> Any:
+def _read_index() -> Any:
     return json.loads((FOLDER / "samples.json").read_text(encoding="utf-8"))

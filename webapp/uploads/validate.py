@@ -1,4 +1,4 @@
-"""The door for uploads: refuses, or returns a clean upright sRGB image without metadata."""
+"""Validation of uploads: refuse a file, or return an upright sRGB image without metadata."""
 
 import io
 import struct
@@ -16,17 +16,17 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from config import Config
 from webapp.models import TITLE_MAX_CHARS
 from webapp.storage.encoding import encode
+from webapp.storage.thumbnails import PICTURE_EDGE_PX, make_thumbnail
 
 pillow_heif.register_heif_opener()
 
 # Pillow opens MPO, a JPEG with further pictures behind the first, as "JPEG".
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "HEIF", "AVIF")
 FORMATS_TEXT = "JPEG, PNG, WebP, GIF, HEIC or AVIF"
-_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
-"""First bytes of files that are of these formats without doubt."""
-THUMBNAIL_EDGE_PX = 640
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
+"""First bytes that only files of these formats have."""
 
-# What Pillow's decoders were seen to raise on damaged files.
+# Exceptions that Pillow's decoders were seen to raise on damaged files.
 _DAMAGE = (
     OSError,
     SyntaxError,
@@ -42,7 +42,7 @@ _DAMAGE = (
 
 
 class UploadRefused(Exception):
-    """An upload that is not taken; the message is a sentence for the person who sent it."""
+    """Refusal of an upload; the message is a sentence for the person who sent it."""
 
     status = 422
 
@@ -68,21 +68,21 @@ class UploadTooLarge(UploadRefused):
 
 
 class NotAnImage(UploadRefused):
-    """The bytes are no picture in a format that is read here."""
+    """The file has none of the accepted formats."""
 
     def __init__(self) -> None:
         super().__init__(f"This file is not a picture that can be read: use {FORMATS_TEXT}.")
 
 
 class ImageDamaged(UploadRefused):
-    """The picture's data stops early or does not add up."""
+    """The picture's data is truncated or corrupt."""
 
     def __init__(self) -> None:
         super().__init__("This picture is damaged or incomplete. Export or download it again.")
 
 
 class TooManyPixels(UploadRefused):
-    """Decoded, the picture would not fit."""
+    """The picture has more pixels than the site accepts."""
 
     def __init__(self, width: int, height: int, limit: int) -> None:
         self.pixels = width * height
@@ -94,7 +94,7 @@ class TooManyPixels(UploadRefused):
 
 
 class FarTooManyPixels(UploadRefused):
-    """So many that Pillow does not even tell how many."""
+    """The picture has more pixels than Pillow agrees to open; their number is unknown."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -103,7 +103,7 @@ class FarTooManyPixels(UploadRefused):
 
 
 class TooSmall(UploadRefused):
-    """Too few pixels to see or to paint anything."""
+    """One side has too few pixels to paint anything."""
 
     def __init__(self, width: int, height: int, limit_px: int) -> None:
         super().__init__(
@@ -112,7 +112,7 @@ class TooSmall(UploadRefused):
 
 
 class TooElongated(UploadRefused):
-    """One side is so short that it would vanish in a painting."""
+    """One side is so short, relative to the other, that it would vanish in a painting."""
 
     def __init__(self, width: int, height: int, limit: float) -> None:
         super().__init__(
@@ -123,35 +123,33 @@ class TooElongated(UploadRefused):
 
 @dataclass(frozen=True)
 class Upload:
-    """A picture that was let in."""
+    """Validated picture, not stored yet."""
 
     title: str
     image: Image.Image
-    """RGB, upright, sRGB; no metadata."""
+    """Pixels, upright, in sRGB (mode RGB), without metadata."""
 
     @property
     def jpeg(self) -> bytes:
-        """The picture as it is stored: JPEG without chroma subsampling."""
+        """Bytes of the stored file: JPEG without chroma subsampling."""
         return encode(self.image, "JPEG", quality=95, subsampling=0)
 
     @property
     def thumbnail(self) -> bytes:
-        """A small WebP of it for the studio's shelves."""
-        small = self.image.copy()
-        small.thumbnail((THUMBNAIL_EDGE_PX, THUMBNAIL_EDGE_PX), reducing_gap=2.0)
-        return encode(small, "WEBP", quality=80, method=4)
+        """Bytes of the stored thumbnail for the studio's shelves: WebP."""
+        return make_thumbnail(self.image, PICTURE_EDGE_PX)
 
 
 def validate(stream: IO[bytes], filename: str, config: Config) -> Upload:
-    """Read an uploaded file.
+    """Validate and decode an uploaded file.
 
     Args:
         stream: the file, seekable.
-        filename: what the browser called it; only its text becomes the title.
+        filename: name that the browser sent; it only becomes the title.
         config: the limits.
 
     Raises:
-        UploadRefused: one of its children says what is wrong with the file.
+        UploadRefused: a subclass of it, which says what is wrong with the file.
     """
     size_bytes = stream.seek(0, io.SEEK_END)
     if size_bytes == 0:
@@ -159,27 +157,27 @@ def validate(stream: IO[bytes], filename: str, config: Config) -> Upload:
     if size_bytes > config.max_upload_bytes:
         raise UploadTooLarge(config.max_upload_bytes)
     with warnings.catch_warnings():
-        # Pillow warns of sizes that `_check_size` judges by our own limits, and of odd metadata
-        # (EXIF, ICC, palette transparency) that is dropped here anyway.
+        # Pillow warns of sizes that `_check_size` compares with the site's limits, and of odd
+        # metadata (EXIF, ICC, palette transparency) that is dropped anyway.
         warnings.simplefilter("ignore")
-        with _opened(stream) as probe:
+        with _open(stream) as probe:
             _check_size(probe, config)
             try:
                 # Checks every PNG chunk's checksum, which loading alone does not.
                 probe.verify()
             except _DAMAGE as error:
                 raise ImageDamaged from error
-        with _opened(stream) as image:
+        with _open(stream) as image:
             try:
-                return Upload(title=make_title(filename), image=_cleaned(image, config))
+                return Upload(title=make_title(filename), image=_clean(image, config))
             except _DAMAGE as error:
                 raise ImageDamaged from error
 
 
 def make_title(filename: str) -> str:
-    """A picture's name for people: the file's name without folder, ending and odd characters."""
+    """Return a title: the file's name without folder, extension and control characters."""
     stem = PurePath(filename.replace("\\", "/")).stem
-    # Control characters and direction overrides would garble every page that shows them.
+    # Control characters and direction overrides would garble the pages that show the title.
     text = (
         "".join(c for c in stem if unicodedata.category(c)[0] != "C")
         .replace("_", " ")
@@ -188,17 +186,17 @@ def make_title(filename: str) -> str:
     return " ".join(text.split())[:TITLE_MAX_CHARS] or "Untitled"
 
 
-def _opened(stream: IO[bytes]) -> Image.Image:
+def _open(stream: IO[bytes]) -> Image.Image:
     stream.seek(0)
     try:
         return Image.open(stream, formats=FORMATS)
     except Image.DecompressionBombError as error:
-        # Raised before the size can be asked for; Pillow's limit is far above any of ours.
+        # Raised before the size is known; Pillow's limit is far above any of the site's.
         raise FarTooManyPixels from error
     except UnidentifiedImageError as error:
-        # Pillow does not tell a damaged header from another format.
+        # Pillow does not distinguish a damaged header from another format.
         stream.seek(0)
-        is_damaged = stream.read(8).startswith(_BEGINNINGS)
+        is_damaged = stream.read(8).startswith(_SIGNATURES)
         raise (ImageDamaged() if is_damaged else NotAnImage()) from error
     except _DAMAGE as error:
         raise ImageDamaged from error
@@ -214,31 +212,31 @@ def _check_size(image: Image.Image, config: Config) -> None:
         raise TooElongated(width, height, config.max_upload_aspect)
 
 
-def _cleaned(image: Image.Image, config: Config) -> Image.Image:
+def _clean(image: Image.Image, config: Config) -> Image.Image:
     edge_px = config.max_stored_edge_px
-    # Lets JPEG decode at a fraction of its size: less memory and time for camera pictures.
+    # JPEG is decoded at a fraction of its size: less memory and time for camera pictures.
     image.draft(None, (edge_px, edge_px))
     image.load()
     profile = image.info.get("icc_profile")
-    rgb = _flattened_srgb(_upright(image), profile)
+    rgb = _flatten_to_srgb(_rotate_upright(image), profile)
     rgb.thumbnail((edge_px, edge_px), Image.Resampling.LANCZOS)
-    # A new image takes the pixels and leaves behind whatever else the file carried.
+    # Copying the pixels to a new image drops everything else that the file carried.
     clean = Image.new("RGB", rgb.size)
     clean.paste(rgb)
     return clean
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _rotate_upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
     except _DAMAGE:
-        # EXIF that cannot be read does not say which side is up; the picture itself is fine.
+        # Unreadable EXIF has no orientation; the pixels are fine.
         return image
 
 
-def _flattened_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """``image`` as sRGB on white."""
-    image = _as_eight_bit(image)
+def _flatten_to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Return ``image`` in sRGB, composited on white where it is transparent."""
+    image = _to_eight_bit(image)
     has_alpha = image.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info
     alpha = image.convert("RGBA").getchannel("A") if has_alpha else None
     if image.mode not in {"RGB", "L", "CMYK"}:
@@ -251,8 +249,8 @@ def _flattened_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return white
 
 
-def _as_eight_bit(image: Image.Image) -> Image.Image:
-    """Gray of more than 8 bits scaled to 8; Pillow's own conversion clips it to white."""
+def _to_eight_bit(image: Image.Image) -> Image.Image:
+    """Scale gray of more than 8 bits to 8; Pillow's own conversion clips it to white."""
     if image.mode not in {"I", "F"} and not image.mode.startswith("I;16"):
         return image
     gray = np.asarray(image).astype(np.float64)
@@ -268,6 +266,6 @@ def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
             outputMode="RGB",
         )
     except (ImageCms.PyCMSError, OSError):
-        # A broken profile, or one for another color model: the plain numbers are the best guess.
+        # The profile is broken, or for another color model: sRGB is the best guess.
         return image.convert("RGB")
     return converted if converted is not None else image.convert("RGB")

@@ -1,1 +1,1 @@
-"""URLs to pages: one blueprint a module."""
+"""Views: one blueprint a module."""

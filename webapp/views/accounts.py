@@ -1,4 +1,4 @@
-"""Sign up, log in, log out, and the look of the pages."""
+"""Accounts: sign up, log in, log out, and the theme of the pages."""
 
 from flask import (
     Blueprint,
@@ -35,22 +35,22 @@ _THEME_MAX_AGE_S = 365 * 24 * 3600
 
 
 class NameTaken(Exception):
-    """Somebody else has this name."""
+    """The name belongs to another account."""
 
 
 class InvitationUsed(Exception):
-    """The invitation was used, or ran out, in the meantime."""
+    """The invitation was used or expired in the meantime."""
 
 
 class LogInForm(FlaskForm):
-    """Name and password."""
+    """Form of the log-in page."""
 
     name = StringField("Name", [InputRequired("Type your name.")])
     password = PasswordField("Password", [InputRequired("Type your password.")])
 
 
 class SignUpForm(FlaskForm):
-    """A new account."""
+    """Form of the sign-up page."""
 
     name = StringField(
         "Name",
@@ -73,7 +73,7 @@ class SignUpForm(FlaskForm):
     invitation = HiddenField()
 
     def validate_name(self, field: StringField) -> None:
-        """Refuse names that cannot be seen or read aloud."""
+        """Refuse names that are empty or have unprintable characters."""
         name = " ".join((field.data or "").split())
         if not name or not name.isprintable():
             raise ValidationError("Use letters, digits, spaces and punctuation.")
@@ -81,12 +81,12 @@ class SignUpForm(FlaskForm):
 
 
 def invitation_token(invitation: Invitation) -> str:
-    """What an invitation's link carries; it cannot be made from the database alone."""
+    """Return the signed token of an invitation's link; the database alone cannot make it."""
     return _serializer().dumps(invitation.public_id)
 
 
 def find_invitation(token: str) -> Invitation | None:
-    """The open invitation of a link, if it is one."""
+    """Return the open invitation of a link's token, or None."""
     try:
         public_id = _serializer().loads(token)
     except BadSignature:
@@ -96,7 +96,7 @@ def find_invitation(token: str) -> Invitation | None:
 
 
 def is_new_site() -> bool:
-    """Whether nobody has signed up yet: the first account owns the site."""
+    """Return whether nobody has signed up yet: the first account owns the site."""
     return db.session.scalar(select(User.id).limit(1)) is None
 
 
@@ -104,10 +104,10 @@ def create_user(name: str, password: str, invitation: Invitation | None) -> User
     """Add an account.
 
     Raises:
-        NameTaken: somebody has this name already.
-        InvitationUsed: somebody else was faster.
+        NameTaken: if another account has this name.
+        InvitationUsed: if the invitation is no longer open.
     """
-    # Hashed before the transaction: 50 ms are too long to hold the only write lock.
+    # Before the transaction: 50 ms of hashing are too long to hold the only write lock.
     password_hash = hash_password(password)
     invitation_id = None if invitation is None else invitation.id
     with write_transaction() as database:
@@ -131,7 +131,7 @@ def create_user(name: str, password: str, invitation: Invitation | None) -> User
 @bp.route("/sign-up", methods=["GET", "POST"])
 @limiter.limit("30 per hour", methods=["POST"])
 def sign_up() -> Response | str | tuple[str, int]:
-    """Make the first account, or one by invitation."""
+    """Sign up the site's owner, or somebody with an invitation."""
     if g.user is not None:
         return redirect(url_for("gallery.index"))
     form = SignUpForm()
@@ -158,7 +158,7 @@ def sign_up() -> Response | str | tuple[str, int]:
 @bp.route("/log-in", methods=["GET", "POST"])
 @limiter.limit(lambda: get_config().login_rate, methods=["POST"])
 def log_in() -> Response | str | tuple[str, int]:
-    """Begin a session."""
+    """Log in."""
     if g.user is not None:
         return redirect(_own_path(request.args.get("next")))
     if is_new_site():
@@ -178,7 +178,7 @@ def log_in() -> Response | str | tuple[str, int]:
 
 @bp.post("/log-out")
 def log_out() -> Response:
-    """End the session."""
+    """Log out."""
     access.log_out()
     flash("You are logged out.")
     return redirect(url_for("accounts.log_in"))
@@ -186,7 +186,7 @@ def log_out() -> Response:
 
 @bp.post("/theme")
 def set_theme() -> Response:
-    """Choose light, dark, or whatever the system says."""
+    """Set the theme: light, dark, or the system's."""
     theme = request.form.get("theme")
     response = make_response(redirect(_own_path(request.form.get("back"))))
     if theme in THEMES:
@@ -203,13 +203,13 @@ def set_theme() -> Response:
 
 @bp.app_template_global()
 def current_theme() -> str:
-    """The chosen look; anything unknown counts as the system's."""
+    """Return the chosen theme; an unknown one counts as the system's."""
     theme = request.cookies.get("theme", "system")
     return theme if theme in THEMES else "system"
 
 
 def _own_path(target: str | None) -> str:
-    """``target`` if it is a path of this site, else the gallery."""
+    """Return ``target`` if it is a path of this site, else the gallery."""
     fallback = url_for("gallery.index")
     # Browsers read a backslash as a slash, which would make //host out of /\host.
     if not target or "\\" in target or not target.isprintable():

@@ -1,4 +1,4 @@
-"""The owner's page: who is here, and invitations for others."""
+"""People: the page of the site's owner, with accounts and invitations."""
 
 from datetime import timedelta
 
@@ -19,11 +19,11 @@ bp = Blueprint("admin", __name__, url_prefix="/people")
 
 INVITATION_LIFETIME = timedelta(days=7)
 _MAX_ID = 2**31 - 1
-"""Larger numbers do not fit every database's integers."""
+"""Largest id that fits the integers of every database."""
 
 
 class InvitationForm(FlaskForm):
-    """For whom the next invitation is."""
+    """Form for a new invitation."""
 
     note = StringField(
         "For whom?", [Length(max=TITLE_MAX_CHARS, message="Use at most 120 characters.")]
@@ -33,7 +33,7 @@ class InvitationForm(FlaskForm):
 @bp.get("/")
 @owner_required
 def index() -> str:
-    """Everybody with an account, and the invitations."""
+    """List the accounts and the open invitations."""
     return _page(InvitationForm())
 
 
@@ -58,7 +58,7 @@ def invite() -> Response | tuple[str, int]:
 @bp.post(f"/invitations/<int(max={_MAX_ID}):invitation_id>/withdraw")
 @owner_required
 def withdraw(invitation_id: int) -> Response:
-    """Make an open invitation useless."""
+    """Delete an open invitation."""
     with write_transaction() as database:
         invitation = database.get(Invitation, invitation_id)
         if invitation is not None and invitation.used_at is None:

@@ -1,15 +1,21 @@
-"""The form of an order: how to paint. `webapp.views.selection` reads which pictures."""
+"""Form of the studio: settings of a painting, and its pictures."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from flask import request
 from flask_wtf import FlaskForm
+from werkzeug.datastructures import FileStorage
 from wtforms import Field, HiddenField, IntegerField, IntegerRangeField, RadioField, SelectField
 from wtforms.validators import InputRequired, NumberRange, Optional
 
 from transfer.settings import Backbone, Effort, Rendition, Settings, Start, read
 from webapp.extensions import get_config
+from webapp.models import Picture
+from webapp.uploads.library import find_choice, save_picture, validate_file
+from webapp.uploads.validate import Upload, UploadRefused
 
 SIZES_PX = {
     256: "Small",
@@ -19,6 +25,7 @@ SIZES_PX = {
     2048: "Poster",
     4096: "Wall",
 }
+"""Names of the long edges, px, that the site offers."""
 COLORS = {
     "both": (Rendition.STYLED, Rendition.HISTOGRAM, Rendition.LUMINANCE),
     "style": (Rendition.STYLED,),
@@ -27,11 +34,15 @@ COLORS = {
 """Form value -> renditions."""
 BRUSH_STEPS = 50
 """Steps of the slider from the style's own brush size to twice or half of it."""
+MAX_STYLES = 4
+"""Most style pictures of one painting."""
+SHARE = 50
+"""First position of the slider of a style's share, 0 to 100: all styles count alike."""
 _DEFAULTS = Settings()
 
 
 class Control(Field):
-    """A form field that decides the setting of its name.
+    """Form field of one setting, which has the same name.
 
     Args:
         ends: words below a slider, from left to right.
@@ -54,24 +65,24 @@ class Control(Field):
 
     @property
     def setting(self) -> Any:
-        """The setting's value; None if the field was left empty."""
+        """Value of the setting; None if the field was left empty."""
         return self.data
 
 
 class NumberControl(Control, IntegerField):
-    """A whole number to type."""
+    """Whole number to type."""
 
 
 class RadioControl(Control, RadioField):
-    """Choices that are all seen."""
+    """Choices that are all visible at once."""
 
 
 class SelectControl(Control, SelectField):
-    """Choices that are unfolded."""
+    """Choices in a drop-down list."""
 
 
 class SliderControl(Control, IntegerRangeField):
-    """A slider whose steps, percent unless said otherwise, stand for values of the setting."""
+    """Slider whose steps, percent by default, stand for values of the setting."""
 
     def __init__(
         self,
@@ -84,12 +95,12 @@ class SliderControl(Control, IntegerRangeField):
         self.to_step, self.to_setting = to_step, to_setting
 
     def process_data(self, value: float) -> None:
-        """Put the slider where it stands for this value."""
+        """Move the slider to the step that stands for ``value``."""
         self.data = round(self.to_step(value))
 
     @property
     def setting(self) -> Any:
-        """The value for which the slider stands; None if the field was left empty."""
+        """Value of the setting at the slider's step; None if the field was left empty."""
         return None if self.data is None else self.to_setting(self.data)
 
 
@@ -98,14 +109,14 @@ def _largest_px() -> int:
 
 
 def _renditions(colors: Any) -> Any:
-    """Return the renditions of a form value; what is neither that nor a choice as it is."""
+    """Return the renditions of a form value; an unknown value unchanged, which fails validation."""
     if isinstance(colors, tuple):
         return colors if colors in COLORS.values() else COLORS["both"]
     return COLORS.get(colors, colors)
 
 
 class StudioForm(FlaskForm):
-    """How to paint; the pictures are read apart, because they may be files or choices.
+    """Settings of a painting; `read_content` and `read_styles` read the pictures of the same form.
 
     The controls are named as the fields of `Settings` and stand on the page in this order;
     ``StudioForm(obj=settings)`` shows these settings. A new one needs its field of `Settings`,
@@ -209,18 +220,103 @@ class StudioForm(FlaskForm):
 
     @property
     def controls(self) -> dict[str, Control]:
-        """The controls by the setting that they decide."""
+        """Controls by the name of their setting."""
         return {name: self[name] for name in self.data if isinstance(self[name], Control)}
 
     def to_settings(self) -> Settings:
-        """Return what a valid form asks for; what was left empty is as usual."""
-        asked = {name: control.setting for name, control in self.controls.items()}
-        given = {name: value for name, value in asked.items() if value is not None}
-        return Settings(**read(Settings, given), animation=True)
+        """Return the settings of a valid form; empty fields have their defaults."""
+        settings = {name: control.setting for name, control in self.controls.items()}
+        filled = {name: value for name, value in settings.items() if value is not None}
+        return Settings(**read(Settings, filled), animation=True)
 
 
 def setting_facts(settings: Settings) -> dict[str, str]:
-    """Return what a painting's page says of its settings, by their labels."""
+    """Return the facts that a painting's page tells of its settings, by the controls' labels."""
     form = StudioForm(formdata=None, obj=settings, meta={"csrf": False})
-    facts = {each.label.text: each.fact(each.object_data) for each in form.controls.values()}
+    facts = {
+        control.label.text: control.fact(control.object_data) for control in form.controls.values()
+    }
     return {label: fact for label, fact in facts.items() if fact}
+
+
+@dataclass
+class Selection:
+    """Pictures that the form names as content or as styles, and errors to show beside them."""
+
+    is_style: bool
+    pictures: list[Upload | Picture] = field(default_factory=list)
+    shares: list[int] = field(default_factory=list)
+    """Share of each picture, 0 to 100."""
+    errors: list[str] = field(default_factory=list)
+    status: int = 422
+    """HTTP status of the answer if there are errors."""
+
+    def add_file(self, file: FileStorage) -> None:
+        """Add an uploaded file, or an error if it is refused."""
+        try:
+            self.pictures.append(validate_file(file))
+            self.shares.append(SHARE)
+        except UploadRefused as refusal:
+            name = f"{file.filename}: " if self.is_style else ""
+            self.errors.append(f"{name}{refusal}")
+            if refusal.status == 413:
+                self.status = 413
+
+    def add_choice(self, value: str, share: int = SHARE) -> None:
+        """Add a sample or a picture of the user's, or an error if neither has this value."""
+        picture = find_choice(value)
+        if picture is None:
+            self.errors.append("This picture is no longer there. Choose another one.")
+        else:
+            self.pictures.append(picture)
+            self.shares.append(share)
+
+    def save(self) -> list[tuple[Picture, int]]:
+        """Store the uploads and return every picture once, with its share."""
+        saved: dict[int, tuple[Picture, int]] = {}
+        for picture, share in zip(self.pictures, self.shares, strict=True):
+            if isinstance(picture, Upload):
+                picture = save_picture(picture, is_style=self.is_style)
+            saved[picture.id] = picture, share
+        return list(saved.values())
+
+
+def read_content() -> Selection:
+    """Read the photo of the sent form."""
+    selection = Selection(is_style=False)
+    file = request.files.get("content_file")
+    value = request.form.get("content", "")
+    if file is not None and file.filename:
+        selection.add_file(file)
+    elif value:
+        selection.add_choice(value)
+    else:
+        selection.errors.append("Choose a photo, or upload one.")
+    return selection
+
+
+def read_styles() -> Selection:
+    """Read the styles of the sent form."""
+    selection = Selection(is_style=True)
+    files = [file for file in request.files.getlist("style_files") if file.filename]
+    values = list(dict.fromkeys(request.form.getlist("styles")))
+    if not files and not values:
+        selection.errors.append("Choose a style picture, or upload one.")
+    elif len(files) + len(values) > MAX_STYLES:
+        selection.errors.append(f"Choose at most {MAX_STYLES} style pictures.")
+    else:
+        for file in files:
+            selection.add_file(file)
+        for value in values:
+            selection.add_choice(value, read_shares().get(value, SHARE))
+        if selection.shares and not any(selection.shares):
+            selection.errors.append("Give at least one style a share above 0.")
+    return selection
+
+
+def read_shares() -> dict[str, int]:
+    """Return the share, 0 to 100, of each chosen style; `SHARE` where it cannot be read."""
+    return {
+        value: min(max(request.form.get(f"share:{value}", SHARE, int), 0), 100)
+        for value in request.form.getlist("styles")
+    }

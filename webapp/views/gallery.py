@@ -1,4 +1,4 @@
-"""The wall: everything a person ever had painted, newest first, page by page."""
+"""Gallery: the user's paintings, newest first, page by page."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ bp = Blueprint("gallery", __name__)
 
 @dataclass(frozen=True)
 class Page:
-    """One page of paintings, and where the neighboring pages begin."""
+    """One page of paintings, with the positions of the neighboring pages."""
 
     paintings: list[Painting]
     newer: str | None
@@ -26,14 +26,14 @@ class Page:
 
 @bp.get("/")
 def index() -> Response | str:
-    """The user's paintings; visitors are asked to log in."""
+    """Show the user's paintings; visitors go to the log-in page."""
     if g.user is None:
         return redirect(url_for("accounts.log_in"))
     return render_template("gallery/index.html", page=read_page(is_trash=False))
 
 
 def read_page(*, is_trash: bool) -> Page:
-    """The page that ``?before=`` or ``?after=`` asks for, by keyset: any depth costs the same."""
+    """Load the page that ``?before=`` or ``?after=`` names, by keyset: all pages cost the same."""
     size = get_config().gallery_page_size
     after, before = _position(request.args.get("after")), _position(request.args.get("before"))
     query = (
@@ -45,7 +45,7 @@ def read_page(*, is_trash: bool) -> Page:
             selectinload(Painting.style_links).joinedload(PaintingStyle.picture),
             selectinload(Painting.renditions),
         )
-        # One more than is shown tells whether there is a further page, without counting.
+        # One row more than a page tells whether there is another page, without counting.
         .limit(size + 1)
     )
     rows: list[Painting] = []
@@ -54,22 +54,22 @@ def read_page(*, is_trash: bool) -> Page:
         rows = list(db.session.scalars(newer))
     if rows:
         has_newer, has_older = len(rows) > size, True
-        shown = rows[:size][::-1]
+        paintings = rows[:size][::-1]
     else:
         if before is not None:
             query = query.where(Painting.id < before)
         rows = list(db.session.scalars(query.order_by(Painting.id.desc())))
         has_newer, has_older = before is not None, len(rows) > size
-        shown = rows[:size]
+        paintings = rows[:size]
     return Page(
-        shown,
-        newer=shown[0].public_id if shown and has_newer else None,
-        older=shown[-1].public_id if shown and has_older else None,
+        paintings,
+        newer=paintings[0].public_id if paintings and has_newer else None,
+        older=paintings[-1].public_id if paintings and has_older else None,
     )
 
 
 def _position(public_id: str | None) -> int | None:
-    """Where a painting of the user's stands; unknown ids count as not asked."""
+    """Return the row id of the user's painting; None if there is none of this public id."""
     if not public_id:
         return None
     return db.session.scalar(

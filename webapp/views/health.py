@@ -1,4 +1,4 @@
-"""How the site stands: for the owner's eyes, for `/healthz`, and for Prometheus."""
+"""Health checks: for `/healthz`, for Prometheus, and for `flask status`."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,45 +14,46 @@ from webapp.orders import queue, schedule
 from webapp.orders.workers import living_workers
 
 bp = Blueprint("health", __name__)
-# Machines ask often and send no forms.
+# Monitoring asks often and sends no forms.
 csrf.exempt(bp)
 limiter.exempt(bp)
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was found, in words and numbers."""
+    """Results of the health checks, in words and numbers."""
 
     is_well: bool
-    """Whether people can order paintings and get them painted."""
+    """True if people can order paintings and a worker paints them."""
     findings: dict[str, str]
+    """Sentences by the name of the check."""
     numbers: dict[str, float]
     """Metric name without prefix -> value."""
 
 
 def check_health() -> Report:
-    """Look at database, queue, disk, workers and the line."""
+    """Check the database, Redis, the disk, the workers and the queue."""
     findings: dict[str, str] = {}
     numbers: dict[str, float] = {}
-    is_database_well = _examine_database(findings, numbers)
+    is_database_well = _check_database(findings, numbers)
     is_queue_well = queue.is_reachable()
     findings["redis"] = "ok" if is_queue_well else "cannot be reached"
     numbers["redis_up"] = float(is_queue_well)
-    is_disk_well = _examine_disk(findings, numbers)
+    is_disk_well = _check_disk(findings, numbers)
     is_well = is_database_well and is_queue_well and is_disk_well and numbers["workers"] > 0
     return Report(is_well, findings, numbers)
 
 
 @bp.get("/healthz")
 def healthz() -> tuple[Response, int]:
-    """200 if all is well, else 503; the body says what is not."""
+    """Answer 200 if the site is well, else 503; the body has the findings."""
     report = check_health()
     return jsonify(well=report.is_well, **report.findings), 200 if report.is_well else 503
 
 
 @bp.get("/metrics")
 def metrics() -> Response:
-    """The numbers in Prometheus' text format."""
+    """Return the numbers in Prometheus' text format."""
     lines = []
     for name, value in sorted(check_health().numbers.items()):
         family = f"pic2paint_{name}"
@@ -62,7 +63,7 @@ def metrics() -> Response:
     return Response("\n".join(unique) + "\n", mimetype="text/plain; version=0.0.4")
 
 
-def _examine_database(findings: dict[str, str], numbers: dict[str, float]) -> bool:
+def _check_database(findings: dict[str, str], numbers: dict[str, float]) -> bool:
     try:
         by_state = (
             select(Painting.state, func.count())
@@ -84,13 +85,13 @@ def _examine_database(findings: dict[str, str], numbers: dict[str, float]) -> bo
         numbers.update(database_up=0.0, workers=0.0)
         return False
     findings["database"] = "ok"
-    # Without their names: this can be read by anybody who reaches the site.
+    # No names of workers: everybody who reaches the site can read this.
     findings["workers"] = (
         f"{len(workers)} alive, seen {', '.join(_ago(worker.seen_at) for worker in workers)}"
         if workers
         else "none is alive"
     )
-    findings["line"] = (
+    findings["queue"] = (
         f"{counts.get(State.QUEUED, 0)} waiting, {counts.get(State.RUNNING, 0)} being painted"
         + (", paused" if is_paused else "")
     )
@@ -108,7 +109,7 @@ def _examine_database(findings: dict[str, str], numbers: dict[str, float]) -> bo
     return True
 
 
-def _examine_disk(findings: dict[str, str], numbers: dict[str, float]) -> bool:
+def _check_disk(findings: dict[str, str], numbers: dict[str, float]) -> bool:
     storage = get_storage()
     least = get_config().min_free_bytes
     try:

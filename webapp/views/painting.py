@@ -1,4 +1,4 @@
-"""One painting's pages: a page for every state, and what can be done in it."""
+"""Painting: a page for every state, and the actions of its buttons."""
 
 from flask import (
     Blueprint,
@@ -20,7 +20,7 @@ from webapp.orders.quotas import LimitReached
 from webapp.views.forms import SIZES_PX, setting_facts
 
 bp = Blueprint("painting", __name__, url_prefix="/paintings/<public_id>")
-bp.add_app_template_global(new_public_id, "idempotency_key")
+bp.add_app_template_global(new_public_id, "new_idempotency_key")
 bp.add_app_template_global(setting_facts)
 
 RENDITION_LABELS = {
@@ -28,22 +28,23 @@ RENDITION_LABELS = {
     Rendition.HISTOGRAM: ("Photo's palette", "Painted with the photo's palette of colors."),
     Rendition.LUMINANCE: ("Photo's hues", "Only light and dark are painted; hues stay in place."),
 }
+"""Names of the renditions and sentences on them."""
 
 
 @bp.app_template_global()
 def rendition_label(kind: str) -> str:
-    """A rendition's name for people."""
+    """Return a rendition's name for people."""
     return RENDITION_LABELS[Rendition(kind)][0]
 
 
 @bp.app_template_global()
 def rendition_note(kind: str) -> str:
-    """A sentence on what a rendition is."""
+    """Return a sentence that explains a rendition."""
     return RENDITION_LABELS[Rendition(kind)][1]
 
 
 def queue_text(painting: Painting) -> str:
-    """Where a queued or running painting stands, and how long it will take, in a sentence."""
+    """Return a sentence: a painting's place in the queue, and how long it will take."""
     estimate = eta.painting_eta(painting)
     rest = eta.duration_text(estimate.painting_s)
     if State(painting.state) is State.RUNNING:
@@ -61,9 +62,9 @@ def queue_text(painting: Painting) -> str:
 
 @bp.app_template_global()
 def canvas_size(painting: Painting) -> tuple[int, int]:
-    """Width and height that the painting has or will have, px: pages reserve the place."""
+    """Return width and height, px, that the painting has or will have: pages reserve the space."""
     cover = painting.cover
-    # Stopped early and tried again, it has a cover that is smaller than what is to come.
+    # A painting that was stopped and tried again has a cover that is smaller than the result.
     if cover is not None and State(painting.state).is_final:
         return cover.width, cover.height
     height, width = eta.painting_size(painting)
@@ -72,39 +73,39 @@ def canvas_size(painting: Painting) -> tuple[int, int]:
 
 @bp.app_template_global()
 def shown_renditions(painting: Painting) -> list[RenditionFile]:
-    """What its page shows: while it is being painted, nothing that is to be painted anew."""
+    """Return the renditions to show: before the end, only those that will not be painted anew."""
     if State(painting.state).is_final:
         return painting.renditions
-    # What an interrupted attempt had finished stays; what was stopped unfinished does not.
-    return [made for made in painting.renditions if not made.is_partial]
+    # The next attempt keeps finished renditions and replaces partial ones.
+    return [file for file in painting.renditions if not file.is_partial]
 
 
 @bp.app_template_global()
 def can_continue(painting: Painting) -> bool:
-    """Whether it can be painted on: not from what was stopped, or failed, or thrown away."""
+    """Return whether the painting can be continued: it is done, and not in the trash."""
     is_done = State(painting.state) is State.DONE and painting.cover is not None
     return is_done and painting.trashed_at is None
 
 
 def larger_sizes(painting: Painting) -> list[int]:
-    """Long edges, px, at which it can be painted on."""
+    """Return the larger long edges, px, at which the painting can be continued."""
     largest = get_config().max_long_edge_px
     return [px for px in SIZES_PX if painting.long_edge_px < px <= largest]
 
 
 @bp.app_template_global()
 def continuations(painting: Painting) -> tuple[str, dict[int, str]]:
-    """How long more strokes take; and by long edge, px, a larger size with its name and time."""
+    """Return the time of more strokes, and each larger size with its time by long edge, px."""
     larger = larger_sizes(painting)
     seconds = eta.continuation_seconds(painting, [painting.long_edge_px, *larger])
-    times = {px: eta.duration_text(each) for px, each in seconds.items()}
+    times = {px: eta.duration_text(seconds_at) for px, seconds_at in seconds.items()}
     sizes = {px: f"{SIZES_PX[px]}, {px} px, {times[px]}" for px in larger}
     return times[painting.long_edge_px], sizes
 
 
 @bp.app_template_global()
 def find_base_painting(painting: Painting) -> Painting | None:
-    """The earlier painting that this one goes on from, if it is still there."""
+    """Return the earlier painting that this one continues, or None."""
     if painting.base_painting_id is None:
         return None
     return find_painting(painting.base_painting_id)
@@ -113,13 +114,13 @@ def find_base_painting(painting: Painting) -> Painting | None:
 @bp.get("")
 @login_required
 def show(public_id: str) -> str:
-    """The page of the state that the painting is in."""
+    """Show the page of the painting's state."""
     painting = get_painting(public_id)
     state = State(painting.state)
     return render_template(
         f"painting/{state.value}.html",
         painting=painting,
-        line=None if state.is_final else queue_text(painting),
+        queue_text=None if state.is_final else queue_text(painting),
         is_queue_reachable=state is not State.QUEUED or queue.is_reachable(),
         has_worker=state is not State.QUEUED or bool(workers.living_workers()),
         is_paused=state is State.QUEUED and schedule.is_paused(),
@@ -129,26 +130,26 @@ def show(public_id: str) -> str:
 @bp.get("/status.json")
 @login_required
 def status(public_id: str) -> Response:
-    """What the page needs to follow a painting without reloading."""
+    """Return what the page needs to follow a painting without a reload."""
     painting = get_painting(public_id)
     state = State(painting.state)
     return jsonify(
         state=state.value,
         progress=painting.progress,
-        line=None if state.is_final else queue_text(painting),
+        queue_text=None if state.is_final else queue_text(painting),
         preview=_preview_url(painting),
-        renditions=[_rendition_data(painting, made) for made in shown_renditions(painting)],
+        renditions=[_rendition_data(painting, file) for file in shown_renditions(painting)],
     )
 
 
 @bp.post("/cancel")
 @login_required
 def cancel(public_id: str) -> Response:
-    """Stop a painting: at once if it waits, within a moment if it is being painted."""
+    """Cancel a queued painting at once; ask the worker to stop a running one."""
     painting = get_painting(public_id)
     if place.cancel(painting):
         flash("The painting will stop in a moment; the best image so far is kept.")
-    return _back(public_id)
+    return _redirect_to(public_id)
 
 
 @bp.post("/retry")
@@ -156,52 +157,52 @@ def cancel(public_id: str) -> Response:
 def retry(public_id: str) -> Response:
     """Queue a failed or cancelled painting again."""
     painting = get_painting(public_id)
-    if _has_room() and place.retry(painting):
-        _issue_ticket()
-    return _back(public_id)
+    if _may_order() and place.retry(painting):
+        _enqueue()
+    return _redirect_to(public_id)
 
 
 @bp.post("/again")
 @login_required
-def again(public_id: str) -> Response:
-    """Order the same once more."""
+def paint_again(public_id: str) -> Response:
+    """Order the same painting once more."""
     painting = get_painting(public_id)
     if painting.base_painting_id is not None and find_base_painting(painting) is None:
         flash("The painting that this one went on from has been removed. Paint it with changes.")
-        return _back(public_id)
-    if not _has_room():
-        return _back(public_id)
-    return _ordered(place.repeat(painting, _token()))
+        return _redirect_to(public_id)
+    if not _may_order():
+        return _redirect_to(public_id)
+    return _show_order(place.repeat(painting, _sent_idempotency_key()))
 
 
 @bp.post("/more")
 @login_required
-def more(public_id: str) -> Response:
-    """Paint on at the same size, from where the painting was left."""
+def paint_more(public_id: str) -> Response:
+    """Order a painting that continues this one at the same size."""
     painting = get_painting(public_id)
-    return _go_on(painting, painting.long_edge_px)
+    return _order_continuation(painting, painting.long_edge_px)
 
 
 @bp.post("/larger")
 @login_required
-def larger(public_id: str) -> Response:
-    """Paint on at a larger size."""
+def paint_larger(public_id: str) -> Response:
+    """Order a painting that continues this one at a larger size."""
     painting = get_painting(public_id)
     long_edge_px = request.form.get("long_edge_px", 0, int)
     if long_edge_px not in larger_sizes(painting):
         flash("Choose one of the sizes in the list.")
-        return _back(public_id)
-    return _go_on(painting, long_edge_px)
+        return _redirect_to(public_id)
+    return _order_continuation(painting, long_edge_px)
 
 
 @bp.post("/trash")
 @login_required
 def move_to_trash(public_id: str) -> Response:
-    """Take a painting off the wall; it can be put back."""
+    """Move a painting to the trash, from where it can be put back."""
     painting = get_painting(public_id)
     if not place.move_to_trash(painting):
         flash("Stop this painting first, then move it to the trash.")
-        return _back(public_id)
+        return _redirect_to(public_id)
     flash("Moved to the trash.", "undo:" + url_for("painting.restore", public_id=public_id))
     return redirect(url_for("gallery.index"))
 
@@ -209,34 +210,34 @@ def move_to_trash(public_id: str) -> Response:
 @bp.post("/restore")
 @login_required
 def restore(public_id: str) -> Response:
-    """Put a painting back on the wall."""
+    """Put a painting back into the gallery."""
     if place.restore(get_painting(public_id)):
         flash("Back on the wall.")
-    return _back(public_id)
+    return _redirect_to(public_id)
 
 
-def _go_on(painting: Painting, long_edge_px: int) -> Response:
+def _order_continuation(painting: Painting, long_edge_px: int) -> Response:
     if not can_continue(painting):
         flash("Only a finished painting on the wall can be painted on.")
-        return _back(painting.public_id)
-    if not _has_room():
-        return _back(painting.public_id)
-    return _ordered(place.continue_from(painting, long_edge_px, _token()))
+        return _redirect_to(painting.public_id)
+    if not _may_order():
+        return _redirect_to(painting.public_id)
+    return _show_order(place.continue_from(painting, long_edge_px, _sent_idempotency_key()))
 
 
-def _ordered(order: place.PlacedOrder) -> Response:
+def _show_order(order: place.PlacedOrder) -> Response:
     if order.is_new:
-        _issue_ticket()
-    return _back(order.public_id)
+        _enqueue()
+    return _redirect_to(order.public_id)
 
 
-def _token() -> str:
-    """Of the button that was pressed; pressed twice, it orders once."""
+def _sent_idempotency_key() -> str:
+    """Return the key that the pressed button sent: pressed twice, it orders once."""
     return request.form.get("idempotency_key") or new_public_id()
 
 
-def _has_room() -> bool:
-    """Whether one more painting may be ordered; if not, the next page says why."""
+def _may_order() -> bool:
+    """Return whether one more painting may be ordered; if not, flash why."""
     try:
         quotas.check_order()
     except LimitReached as reached:
@@ -245,12 +246,12 @@ def _has_room() -> bool:
     return True
 
 
-def _issue_ticket() -> None:
+def _enqueue() -> None:
     if not queue.enqueue():
         flash("It waits until the queue can be reached again.")
 
 
-def _back(public_id: str) -> Response:
+def _redirect_to(public_id: str) -> Response:
     return redirect(url_for("painting.show", public_id=public_id), code=303)
 
 
@@ -262,9 +263,9 @@ def _preview_url(painting: Painting) -> str | None:
 
 
 @bp.app_template_global()
-def rendition_url(painting: Painting, made: RenditionFile, edge_px: int | None = None) -> str:
-    """Address of a rendition, or of its thumbnail; it changes when the image does."""
-    public_id, kind, version = painting.public_id, made.kind, made.attempt_id[:8]
+def rendition_url(painting: Painting, file: RenditionFile, edge_px: int | None = None) -> str:
+    """Return the address of a rendition or of its thumbnail; it changes with the image."""
+    public_id, kind, version = painting.public_id, file.kind, file.attempt_id[:8]
     if edge_px is None:
         return url_for("media.rendition", public_id=public_id, kind=kind, v=version)
     return url_for(
@@ -274,7 +275,7 @@ def rendition_url(painting: Painting, made: RenditionFile, edge_px: int | None =
 
 @bp.app_template_global()
 def animation_url(painting: Painting) -> str | None:
-    """Address of the animation; it changes when the animation does."""
+    """Return the address of the animation; it changes with the animation."""
     if painting.animation_attempt_id is None:
         return None
     version = painting.animation_attempt_id[:8]
@@ -283,18 +284,18 @@ def animation_url(painting: Painting) -> str | None:
 
 @bp.app_template_global()
 def style_share(painting: Painting, position: int) -> str:
-    """How much a style counts, such as ", 25 %"; nothing if all count alike."""
+    """Return a style's share, such as ", 25 %"; an empty text if all count alike."""
     weights = [link.weight for link in painting.style_links]
     if len(set(weights)) == 1:
         return ""
     return f", {weights[position] / sum(weights):.0%}".replace("%", " %")
 
 
-def _rendition_data(painting: Painting, made: RenditionFile) -> dict[str, object]:
+def _rendition_data(painting: Painting, file: RenditionFile) -> dict[str, object]:
     return {
-        "kind": made.kind,
-        "label": rendition_label(made.kind),
-        "url": rendition_url(painting, made),
-        "width": made.width,
-        "height": made.height,
+        "kind": file.kind,
+        "label": rendition_label(file.kind),
+        "url": rendition_url(painting, file),
+        "width": file.width,
+        "height": file.height,
     }

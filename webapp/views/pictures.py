@@ -1,4 +1,4 @@
-"""Uploads of pictures, one by one, by the studio's script."""
+"""Pictures: uploads, one by one, by the studio's script."""
 
 from flask import Blueprint, abort, jsonify, request, url_for
 from werkzeug.wrappers import Response
@@ -17,17 +17,17 @@ bp = Blueprint("pictures", __name__, url_prefix="/pictures")
 @login_required
 @limiter.limit("200 per hour")
 def upload() -> Response | tuple[Response, int]:
-    """Take one picture by script, so that the form loses nothing if something else is wrong."""
+    """Store one picture, so that it is not lost if the order is refused."""
     file = request.files.get("file")
     role = request.form.get("role")
     if file is None or role not in {"content", "style"}:
         abort(400)
     try:
         quotas.check_upload()
-        admitted = validate_file(file)
+        validated = validate_file(file)
     except (UploadRefused, LimitReached) as refusal:
         return jsonify(error=str(refusal)), refusal.status
-    picture = save_picture(admitted, is_style=role == "style")
+    picture = save_picture(validated, is_style=role == "style")
     return jsonify(
         value=picture.public_id,
         title=picture.title,

@@ -1,4 +1,4 @@
-"""The studio: choose a photo, a style, and how to paint; then the order is placed."""
+"""Studio: choose a photo, styles and settings, and order a painting."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -25,8 +25,14 @@ from webapp.orders import eta, place, queue, quotas, workers
 from webapp.orders.quotas import LimitReached
 from webapp.uploads import samples
 from webapp.uploads.library import list_shelf
-from webapp.views.forms import StudioForm
-from webapp.views.selection import MAX_STYLES, SHARE, read_content, read_shares, read_styles
+from webapp.views.forms import (
+    MAX_STYLES,
+    SHARE,
+    StudioForm,
+    read_content,
+    read_shares,
+    read_styles,
+)
 
 bp = Blueprint("studio", __name__, url_prefix="/studio")
 
@@ -34,7 +40,7 @@ bp = Blueprint("studio", __name__, url_prefix="/studio")
 @bp.get("")
 @login_required
 def index() -> str:
-    """The empty studio, or one set up like an earlier painting (``?like=``) or a sample pair."""
+    """Show the studio: empty, or filled in from a painting (``?like=``) or a pair of samples."""
     form = StudioForm()
     content, styles = request.args.get("content", ""), request.args.getlist("style")
     shares: dict[str, int] = {}
@@ -54,13 +60,13 @@ def index() -> str:
 @bp.get("/forecast")
 @login_required
 def show_forecast() -> Response | tuple[Response, int]:
-    """How long a painting of these settings would take, and the wait before it."""
+    """Return how long a painting of these settings would take, and the wait before it."""
     form = StudioForm(formdata=request.args, meta={"csrf": False})
-    # Of the picture; only its shape matters.
+    # Size of the photo; only its shape matters.
     width, height = request.args.get("width", 0, int), request.args.get("height", 0, int)
     if not form.validate() or not 0 < min(width, height) <= max(width, height) < 10**6:
         return jsonify(error="These settings cannot be painted."), 422
-    # A painting in no style yet is told as one in a single style.
+    # Before a style is chosen, the forecast is for a single style.
     styles = min(max(request.args.get("styles", 1, int), 1), MAX_STYLES)
     return jsonify(text=_forecast_text(form.to_settings(), width, height, styles))
 
@@ -69,12 +75,12 @@ def show_forecast() -> Response | tuple[Response, int]:
 @login_required
 @limiter.limit("120 per hour")
 def order() -> Response | tuple[str, int]:
-    """Place an order: one painting, however often the same form is sent."""
+    """Order a painting; the same form sent again orders nothing new."""
     form = StudioForm()
     chosen = request.form.get("content", ""), request.form.getlist("styles")
     try:
         quotas.check_order()
-        # Browsers send empty file fields, too; who chose what is here already uploads nothing.
+        # Browsers send empty file fields, too: these are no uploads.
         if any(file.filename for file in request.files.values()):
             quotas.check_upload()
     except LimitReached as reached:
@@ -86,11 +92,11 @@ def order() -> Response | tuple[str, int]:
         is_too_large = 413 in {content.status, styles.status}
         page = _page(form, *chosen, content.errors, styles.errors)
         return page, 413 if is_too_large else 422
-    photo, chosen_styles = content.kept()[0][0], styles.kept()
+    (photo, _), *_ = content.save()
     placed = place.place(
         g.user.id,
         form.idempotency_key.data or secrets.token_urlsafe(16),
-        [(style.id, share / SHARE) for style, share in chosen_styles],
+        [(style.id, share / SHARE) for style, share in styles.save()],
         form.to_settings(),
         content_id=photo.id,
     )
@@ -102,25 +108,25 @@ def order() -> Response | tuple[str, int]:
 @bp.errorhandler(RequestEntityTooLarge)
 @login_required
 def on_too_large(_error: RequestEntityTooLarge) -> tuple[str, int]:
-    """The body was cut off at the limit: the page again, with a sentence beside the fields."""
+    """Show the page again with an error: the request was longer than its limit."""
     limit_mb = get_config().max_upload_bytes / 1e6
     sentence = f"Each file may have at most {limit_mb:.0f} MB. Choose smaller pictures."
-    # Nothing of the form was read, and asking for it would read on.
+    # An unbound form: the body was not parsed, and reading fields would parse it.
     return _page(StudioForm(formdata=None), "", [], [sentence], [], shares={}), 413
 
 
 def _forecast_text(settings: Settings, width: int, height: int, styles: int) -> str:
-    """This painting's time and the wait before it, apart; and whether it has to be in parts."""
-    painted = eta.painted_size(height, width, settings.long_edge_px)
-    estimate = eta.order_eta(g.user.id, settings, *painted, styles)
+    """Return sentences: time to paint, time to wait, and whether memory makes it slower."""
+    size = eta.painted_size(height, width, settings.long_edge_px)
+    estimate = eta.order_eta(g.user.id, settings, *size, styles)
     painting = f"Painting it takes {eta.duration_text(estimate.painting_s)}"
     if not workers.living_workers():
-        told = f"{painting}, once a worker is back; right now there is none."
+        text = f"{painting}, once a worker is back; right now there is none."
     elif estimate.wait_s < 1:
-        told = f"{painting}; it begins at once."
+        text = f"{painting}; it begins at once."
     else:
-        told = f"{painting}; its turn comes in {eta.duration_text(estimate.wait_s)}."
-    return told + _memory_text(estimate.peak_bytes)
+        text = f"{painting}; its turn comes in {eta.duration_text(estimate.wait_s)}."
+    return text + _memory_text(estimate.peak_bytes)
 
 
 def _memory_text(peak_bytes: float) -> str:
@@ -170,5 +176,5 @@ def _page(
 
 
 def _shape(chosen: Sequence[Picture]) -> tuple[int, int]:
-    """Width and height of the chosen photo; of a usual one if none is chosen."""
+    """Return width and height of the chosen photo; a usual shape if none is chosen."""
     return (chosen[0].width, chosen[0].height) if chosen else (3, 2)

@@ -1,4 +1,4 @@
-"""The trash: paintings taken off the wall, until they are put back or removed for good."""
+"""Trash: paintings taken off the gallery, until they are put back or removed for good."""
 
 from flask import Blueprint, flash, redirect, render_template, url_for
 from werkzeug.wrappers import Response
@@ -14,7 +14,7 @@ bp = Blueprint("trash", __name__, url_prefix="/trash")
 @bp.get("")
 @login_required
 def index() -> str:
-    """What lies in the trash, latest painting first."""
+    """List the paintings in the trash, newest first."""
     return render_template(
         "trash/index.html",
         page=read_page(is_trash=True),
@@ -25,7 +25,7 @@ def index() -> str:
 @bp.get("/<public_id>/remove")
 @login_required
 def confirm_removal(public_id: str) -> str:
-    """Ask before something that cannot be undone."""
+    """Ask for confirmation before a painting is removed for good."""
     return render_template("trash/confirm.html", painting=get_painting(public_id))
 
 

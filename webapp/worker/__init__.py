@@ -1,1 +1,1 @@
-"""All that paints: the worker process and what runs in it."""
+"""Worker process: all that paints, and the only user of RQ beside `orders.queue`."""

@@ -1,4 +1,4 @@
-"""What a painting is painted from: pictures, settings, the painting that it goes on from."""
+"""Inputs of a painting: pictures, settings, and the earlier painting that it continues."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from webapp.storage.files import Storage
 
 @dataclass(frozen=True)
 class PaintInputs:
-    """What the engine is given."""
+    """Inputs that the engine gets."""
 
     content: Image.Image
     styles: list[Image.Image]
@@ -26,40 +26,40 @@ class PaintInputs:
 
 
 class BasePaintingRemoved(TransferError):
-    """The painting that was to be gone on from is gone for good."""
+    """The painting that was to be continued has been removed for good."""
 
     def __init__(self) -> None:
         super().__init__(
-            "The painting that this one was to go on from has been removed. "
+            "The painting that this one was to continue has been removed. "
             "Use “Try with changes” to paint it from the beginning."
         )
 
 
 def load(lease: Lease, storage: Storage) -> PaintInputs:
-    """Everything that is needed to paint.
+    """Load the inputs of a leased painting.
 
     Raises:
-        BasePaintingRemoved: if it goes on from a painting that is gone.
+        BasePaintingRemoved: if it continues a painting that has been removed.
         OSError: if a picture cannot be read.
     """
     painting = db.session.get_one(Painting, lease.painting_id)
-    order = PaintInputs(
-        _opened(storage, painting.content.public_id),
-        [_opened(storage, style.public_id) for style in painting.styles],
+    inputs = PaintInputs(
+        _open_picture(storage, painting.content.public_id),
+        [_open_picture(storage, style.public_id) for style in painting.styles],
         painting.settings,
-        _proof(painting, storage),
+        _load_base(painting, storage),
     )
     # Painting takes a minute; a read transaction open for as long would hold back SQLite's
     # checkpoints.
     db.session.rollback()
-    return order
+    return inputs
 
 
-def _proof(painting: Painting, storage: Storage) -> BasePainting | None:
-    """The earlier painting that this one goes on from.
+def _load_base(painting: Painting, storage: Storage) -> BasePainting | None:
+    """Return the earlier painting that this one continues, if there is one.
 
     Raises:
-        BasePaintingRemoved: if it is not there any more.
+        BasePaintingRemoved: if it has been removed.
     """
     if painting.base_painting_id is None:
         return None
@@ -73,17 +73,17 @@ def _proof(painting: Painting, storage: Storage) -> BasePainting | None:
     )
     try:
         with Image.open(path, formats=("PNG",)) as image:
-            shown = image.convert("RGB")
+            cover = image.convert("RGB")
     except FileNotFoundError:
         raise BasePaintingRemoved from None
     state = None
-    # At a larger size the optimizer has other values to know about.
+    # The state fits pixels of one size only.
     if earlier.optimizer_attempt_id is not None and painting.long_edge_px == painting.base_px:
         with suppress(OSError):
             state = storage.optimizer(earlier.public_id, earlier.optimizer_attempt_id).read_bytes()
-    return BasePainting(shown, state)
+    return BasePainting(cover, state)
 
 
-def _opened(storage: Storage, picture_id: str) -> Image.Image:
+def _open_picture(storage: Storage, picture_id: str) -> Image.Image:
     with Image.open(storage.picture(picture_id), formats=("JPEG",)) as image:
         return image.convert("RGB")

@@ -1,4 +1,4 @@
-"""What the worker runs: one painting, from its claim to its stored renditions."""
+"""Job of the worker: one painting, from its claim to its stored renditions."""
 
 import errno
 import logging
@@ -11,8 +11,7 @@ from flask import current_app
 from PIL import Image
 from sqlalchemy.exc import OperationalError
 
-from transfer.engine import BasePainting, Painter
-from transfer.engine import PaintResult as Painted
+from transfer.engine import BasePainting, Painter, PaintResult
 from transfer.errors import CheckpointUnusable, TransferError
 from transfer.memory.budget import MAX_MEMORY_MIN, free_cache
 from transfer.memory.malloc import configure_malloc
@@ -23,7 +22,8 @@ from webapp.orders import leases, schedule
 from webapp.orders.leases import Lease
 from webapp.storage import cleanup
 from webapp.storage.encoding import encode
-from webapp.storage.files import THUMBNAIL_EDGES_PX, DiskFull, Storage
+from webapp.storage.files import DiskFull, Storage
+from webapp.storage.thumbnails import RENDITION_EDGES_PX, make_thumbnail
 from webapp.worker import inputs, peak_memory
 from webapp.worker.reporter import CancelRequested, Reporter, Superseded, TimeUp, WorkerStopping
 
@@ -33,7 +33,7 @@ _FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
 
 
 class SignalFlag:
-    """Something that a signal handler may set.
+    """Flag that a signal handler may set.
 
     No `threading.Event`: its lock may be held by the very thread that the signal interrupts.
     """
@@ -42,30 +42,30 @@ class SignalFlag:
         self._is_set = False
 
     def set(self) -> None:
-        """Raise it; it stays up."""
+        """Set the flag for good."""
         self._is_set = True
 
     def is_set(self) -> bool:
-        """Whether it is up."""
+        """Return whether the flag is set."""
         return self._is_set
 
 
 stop_requested = SignalFlag()
-"""Set when this process is asked to end: the running painting goes back into the line."""
+"""Flag that is set when this process is asked to end: the running painting is queued again."""
 
 _engine: Painter | None = None
 
 
 def worker_name() -> str:
-    """How this process is called in attempts and signs of life."""
+    """Return the name of this process in attempts and heartbeats."""
     return f"{socket.gethostname()}:{os.getpid()}"[:80]
 
 
 def warm_up() -> Painter:
-    """This process's engine, with its weights in memory; made by the first call."""
+    """Return this process's engine, with its weights in memory; the first call makes it."""
     global _engine
     if _engine is None:
-        # Less than torch itself takes is not kept by painting otherwise; the limit still holds.
+        # A limit below what torch itself takes cannot be kept by planning; the process's own holds.
         limit = get_config().max_memory_bytes
         configure_malloc(is_limited=bool(limit))
         _engine = Painter(
@@ -89,8 +89,8 @@ def paint_next() -> None:
     try:
         outcome = _paint(lease)
     except BaseException:
-        # Whatever it was, it is not known to be the painting's fault: it is tried again.
-        logger.exception("painting %s: attempt broke off", lease.public_id)
+        # An unforeseen error need not be the painting's fault: it is tried again.
+        logger.exception("painting %s: attempt interrupted", lease.public_id)
         leases.interrupt(lease)
         cleanup.delete_unlisted(lease.painting_id, lease.public_id)
         raise
@@ -104,8 +104,8 @@ def _paint(lease: Lease) -> str:
     reporter = Reporter(
         application, lease, storage, stop_requested.is_set, get_config().max_painting_minutes * 60
     )
-    # What is freed is kept for later: after a painting of 448 px, one of 128 px seemed to take
-    # 874 MB, and after this 537.
+    # glibc keeps freed pages, which inflates the next peak: after a painting of 448 px, one of
+    # 128 px seemed to take 874 MB, and with this 537.
     free_cache(warm_up().device)
     peak_memory.reset_peak()
     try:
@@ -116,33 +116,33 @@ def _paint(lease: Lease) -> str:
         return "superseded"
     except WorkerStopping:
         leases.release(lease)
-        return "handed back"
+        return "returned to the queue"
     except CancelRequested:
         _store_partial(lease, storage, reporter)
-        return _finished(lease, State.CANCELLED)
+        return _finish(lease, State.CANCELLED)
     except TimeUp:
-        return _finished(
+        return _finish(
             lease,
             State.FAILED,
             f"It took longer than {get_config().max_painting_minutes} minutes, which is the limit "
             "here. Try a smaller size or less effort.",
         )
     except TransferError as error:
-        return _finished(lease, State.FAILED, str(error))
+        return _finish(lease, State.FAILED, str(error))
     except OSError as error:
         logger.exception("painting %s: a file could not be read or written", lease.public_id)
-        return _finished(lease, State.FAILED, _file_trouble(error))
-    return _finished(lease, State.DONE)
+        return _finish(lease, State.FAILED, _file_failure_reason(error))
+    return _finish(lease, State.DONE)
 
 
 def _optimize(lease: Lease, storage: Storage, reporter: Reporter) -> None:
-    order = inputs.load(lease, storage)
+    loaded = inputs.load(lease, storage)
 
-    def paint(checkpoint: bytes | None, base: BasePainting | None) -> Painted:
+    def paint(checkpoint: bytes | None, base: BasePainting | None) -> PaintResult:
         return warm_up().paint(
-            order.content,
-            order.styles,
-            order.settings,
+            loaded.content,
+            loaded.styles,
+            loaded.settings,
             on_progress=reporter.on_progress,
             on_rendition=lambda kind, image: _store(lease, storage, kind, image),
             on_state=lambda state: _store_state(lease, storage, state),
@@ -151,34 +151,34 @@ def _optimize(lease: Lease, storage: Storage, reporter: Reporter) -> None:
         )
 
     checkpoint = storage.read_checkpoint(lease.public_id, lease.checkpoint_attempt_id)
-    base = order.base
-    beginnings: list[tuple[bytes | None, BasePainting | None]] = []
+    base = loaded.base
+    starts: list[tuple[bytes | None, BasePainting | None]] = []
     if checkpoint is not None:
-        beginnings.append((checkpoint, base))
+        starts.append((checkpoint, base))
     if base is not None and base.state is not None:
-        beginnings.append((None, base))
-    # The photo, and the image of an earlier painting, are always good.
-    beginnings.append((None, base and BasePainting(base.image)))
-    painted = _first_usable(lease, paint, beginnings)
-    if painted.animation is not None:
-        storage.write(storage.animation(lease.public_id, lease.attempt_id), painted.animation)
+        starts.append((None, base))
+    # Starting from the photo, or from the image of an earlier painting, always works.
+    starts.append((None, base and BasePainting(base.image)))
+    result = _paint_from_first_usable(lease, paint, starts)
+    if result.animation is not None:
+        storage.write(storage.animation(lease.public_id, lease.attempt_id), result.animation)
         if not leases.add_animation(lease):
             raise Superseded
 
 
-def _first_usable(
+def _paint_from_first_usable(
     lease: Lease,
-    paint: Callable[[bytes | None, BasePainting | None], Painted],
-    beginnings: Sequence[tuple[bytes | None, BasePainting | None]],
-) -> Painted:
-    """Paint from the first of these that can be gone on from; from the last one in any case."""
-    for beginning in beginnings[:-1]:
+    paint: Callable[[bytes | None, BasePainting | None], PaintResult],
+    starts: Sequence[tuple[bytes | None, BasePainting | None]],
+) -> PaintResult:
+    """Paint from the first usable pair of checkpoint and earlier painting; the last one is."""
+    for start in starts[:-1]:
         try:
-            return paint(*beginning)
+            return paint(*start)
         except CheckpointUnusable as error:
-            # Written by another version, or damaged: starting over is slower, but right.
+            # Written by another version, or damaged: starting over is slower, but correct.
             logger.warning("painting %s: begins anew: %s", lease.public_id, error)
-    return paint(*beginnings[-1])
+    return paint(*starts[-1])
 
 
 def _store(
@@ -195,52 +195,50 @@ def _store(
     # Level 1 takes a fifth of the default's time for files 17 % larger (2048 px: 0.37 s).
     full = encode(image, "PNG", compress_level=1)
     storage.write(storage.rendition(painting_id, kind, attempt_id), full)
-    for edge_px in THUMBNAIL_EDGES_PX:
-        small = image.copy()
-        small.thumbnail((edge_px, edge_px), Image.Resampling.LANCZOS)
+    for edge_px in RENDITION_EDGES_PX:
         path = storage.rendition_thumbnail(painting_id, kind, attempt_id, edge_px)
-        storage.write(path, encode(small, "WEBP", quality=82, method=4))
+        storage.write(path, make_thumbnail(image, edge_px))
     if not leases.add_rendition(lease, kind, image.width, image.height, is_partial=is_partial):
         raise Superseded
 
 
 def _store_state(lease: Lease, storage: Storage, state: bytes) -> None:
-    """Store what the optimizer knew, for painting on; without room for it, that still works."""
+    """Store the final optimizer state if there is space; paintings can be continued without it."""
     if len(state) > get_config().max_optimizer_state_bytes:
         return
     try:
         storage.refuse_if_full(get_config().min_free_bytes + len(state))
         storage.write(storage.optimizer(lease.public_id, lease.attempt_id), state)
     except OSError as error:
-        logger.warning("painting %s: its optimizer's state is not kept: %s", lease.public_id, error)
+        logger.warning("painting %s: its optimizer state is not kept: %s", lease.public_id, error)
         return
     if not leases.add_state(lease, len(state)):
         raise Superseded
     try:
         cleanup.evict_states()
     except (OSError, OperationalError) as error:
-        # The watchman tries again; nobody's painting fails for it.
-        logger.warning("no room made among optimizers' states: %s", error)
+        # The reaper tries again; no painting fails for it.
+        logger.warning("old optimizer states not deleted: %s", error)
 
 
 def _store_partial(lease: Lease, storage: Storage, reporter: Reporter) -> None:
-    """List the image so far as an unfinished rendition, if it can be stored."""
+    """List the image so far as a partial rendition, if it can be stored."""
     if reporter.latest is None:
         return
     image = reporter.latest.preview(reporter.latest.long_edge_px)
     try:
         _store(lease, storage, reporter.latest.rendition, image, is_partial=True)
     except OSError as error:
-        logger.warning("painting %s: unfinished image not kept: %s", lease.public_id, error)
+        logger.warning("painting %s: partial image not kept: %s", lease.public_id, error)
 
 
-def _finished(lease: Lease, state: State, failure: str | None = None) -> str:
-    is_held = leases.finish(lease, state, failure, peak_memory.peak_bytes())
+def _finish(lease: Lease, state: State, failure_reason: str | None = None) -> str:
+    is_held = leases.finish(lease, state, failure_reason, peak_memory.peak_bytes())
     cleanup.delete_unlisted(lease.painting_id, lease.public_id)
     return state.value if is_held else "superseded"
 
 
-def _file_trouble(error: OSError) -> str:
+def _file_failure_reason(error: OSError) -> str:
     if isinstance(error, DiskFull) or error.errno in _FULL_DISK:
         return "The disk is full. Ask the owner of the site to make room, then try again."
     if isinstance(error, FileNotFoundError):

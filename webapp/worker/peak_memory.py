@@ -1,23 +1,23 @@
-"""The most memory that this process held, from a moment on: Linux tells, others do not."""
+"""Peak memory of this process since a moment; only Linux reports it."""
 
 from contextlib import suppress
 from pathlib import Path
 
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _FORGET_PEAK = "5"
-"""proc_pid_clear_refs(5): resets the peak to what is held now."""
+"""Text that resets the peak to the present resident memory; see proc_pid_clear_refs(5)."""
 _STATUS = Path("/proc/self/status")
 _PEAK = "VmHWM:"
 
 
 def reset_peak() -> None:
-    """Count from now on; where that cannot be, the peak stays that of the whole process."""
+    """Reset the peak; where that is not possible, it stays that of the whole process."""
     with suppress(OSError):
         _CLEAR_REFS.write_text(_FORGET_PEAK)
 
 
 def peak_bytes() -> int | None:
-    """Most resident memory since then; None where the system does not tell."""
+    """Return the peak resident memory since the reset; None where the system reports none."""
     try:
         lines = _STATUS.read_text().splitlines()
     except OSError:

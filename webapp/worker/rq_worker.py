@@ -1,4 +1,4 @@
-"""The warm worker: one process that keeps the backbones loaded and takes tickets."""
+"""Warm worker: one process that keeps the backbones loaded and takes tickets."""
 
 import logging
 import os
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from flask import Flask
 from redis import Redis
@@ -25,33 +26,35 @@ from config import device_file
 from transfer.device import describe_device
 from webapp.extensions import get_config
 from webapp.orders import workers
-from webapp.orders.queue import QueueUnreachable, Ticket, connect, ticket_queue
+from webapp.orders.queue import QueueUnreachable, Ticket, TicketRefused, connect, ticket_queue
 from webapp.worker import jobs, reaper
 
 logger = logging.getLogger(__name__)
 
-HEARTBEAT_EVERY_S = 3.0
-HEARTBEAT_TTL_S = 12
-"""Four missed heartbeats: six of six killed workers were noticed after 10 to 13 s."""
+RQ_HEARTBEAT_EVERY_S = 3.0
+RQ_HEARTBEAT_TTL_S = 12
+"""Time without heartbeat after which RQ takes a ticket for abandoned, four missed ones: six of six
+killed workers were noticed after 10 to 13 s."""
 MAINTENANCE_EVERY_S = 60
-"""RQ's own upkeep, such as forgetting tickets of dead workers; nothing waits for it."""
+"""Time between rounds of RQ's own maintenance, which forgets tickets of dead workers."""
 RECONNECT_EVERY_S = 1.0
-_VITAL_THREADS = ("watchman", "heartbeat", "reporter")
-"""Beginnings of names of threads without which a worker must not go on."""
+_VITAL_THREADS = ("reaper", "heartbeat", "reporter")
+"""Prefixes of the names of threads without which a worker must not go on."""
 _WORKER_TTL_S = 20
-"""RQ waits for tickets in rounds of this minus 15 s, and gives a sign of life between them."""
+"""Time to live of the worker in Redis; RQ waits for tickets in rounds of this minus 15 s, and
+renews it between them."""
 
 
 def run(app: Flask) -> None:
-    """Take tickets until told to stop, however often Redis goes away in the meantime.
+    """Take tickets until asked to stop, however often Redis goes down in the meantime.
 
     RQ's loop ends when Redis is gone at the wrong moment. Beginning a new one here keeps the
     weights in memory, where leaving it to the supervisor would load them again.
     """
     config = get_config()
     threading.excepthook = _end_with_thread
-    with _watched(app):
-        # Watched already: while the weights are read, what the worker before left is freed.
+    with _reaping(app):
+        # The reaper runs already: while weights load, it frees a dead worker's paintings.
         with app.app_context():
             _announce(describe_device(jobs.warm_up().device), device_file(config.instance_dir))
         while not jobs.stop_requested.is_set():
@@ -66,7 +69,7 @@ def run(app: Flask) -> None:
 
 
 def _announce(description: str, file: Path) -> None:
-    """Say in the log, and to the start command, which device paints."""
+    """Name the device that paints in the log, and in a file for the start command."""
     logger.info(description)
     try:
         file.parent.mkdir(exist_ok=True)
@@ -76,10 +79,10 @@ def _announce(description: str, file: Path) -> None:
 
 
 def _end_with_thread(ended: threading.ExceptHookArgs) -> None:
-    """A thread that ends by an error nobody foresaw takes the process along.
+    """End the process when a vital thread has ended by an unforeseen error.
 
-    Without its watchman or its heartbeats a worker only seems to live; the supervisor's next one
-    has them again, and the painting goes on there.
+    Without its reaper or its heartbeats a worker only seems to live; supervisor starts another,
+    which resumes the painting.
     """
     name = "" if ended.thread is None else ended.thread.name
     if not name.startswith(_VITAL_THREADS):
@@ -92,12 +95,12 @@ def _end_with_thread(ended: threading.ExceptHookArgs) -> None:
 
 
 @contextmanager
-def _watched(app: Flask) -> Iterator[None]:
-    """Have this process's watchman look around meanwhile, whether it paints or waits."""
+def _reaping(app: Flask) -> Iterator[None]:
+    """Run this process's reaper meanwhile, whether the worker paints or waits."""
     ended = threading.Event()
-    watching = reaper.Reaper(jobs.worker_name())
+    own_reaper = reaper.Reaper(jobs.worker_name())
     thread = threading.Thread(
-        target=reaper.run_reaper, args=(app, watching, ended), name="watchman", daemon=True
+        target=reaper.run_reaper, args=(app, own_reaper, ended), name="reaper", daemon=True
     )
     thread.start()
     try:
@@ -107,21 +110,21 @@ def _watched(app: Flask) -> Iterator[None]:
         thread.join()
         with app.app_context():
             try:
-                workers.mark_stopped(watching.worker)
+                workers.mark_stopped(own_reaper.worker)
             except OperationalError as error:
-                logger.warning("left without a good-bye: %s", error.orig)
+                logger.warning("not marked as stopped: %s", error.orig)
 
 
 class WarmWorker(SimpleWorker):
-    """RQ's in-process worker, with its weak sides closed.
+    """RQ's in-process worker with heartbeats, and with an end that returns its painting.
 
     rq 3.0.0's SimpleWorker does not fork, which keeps the weights loaded and CUDA usable, but
     while it works it sends no heartbeats, and SIGTERM waits for the job to end. Here a thread
-    sends heartbeats, and SIGTERM has the painting handed back. RQ's stop command stays without
-    effect: paintings are cancelled through their rows.
+    sends heartbeats, and SIGTERM has the painting returned to the queue. RQ's stop command stays
+    without effect: paintings are cancelled through their rows.
     """
 
-    # Redis being away must not make a worker sleep for a minute at a time.
+    # Redis being down must not make a worker sleep for a minute at a time.
     max_connection_wait_time = 1.0
 
     def __init__(self, app: Flask, connection: Redis) -> None:
@@ -153,18 +156,25 @@ class WarmWorker(SimpleWorker):
         self.set_state("idle")
 
     def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
-        """Seconds without heartbeat after which a ticket counts as abandoned."""
-        return HEARTBEAT_TTL_S
+        """Return the seconds without heartbeat after which a ticket counts as abandoned."""
+        return RQ_HEARTBEAT_TTL_S
 
     def handle_warm_shutdown_request(self) -> None:
-        """SIGTERM or Ctrl-C: have the running painting handed back."""
+        """Have the running painting returned to the queue; SIGTERM and Ctrl-C call this."""
         jobs.stop_requested.set()
 
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
-        """A second signal changes nothing: handing back takes one evaluation."""
+        """Ignore a second signal: returning the painting takes one evaluation."""
+
+    def handle_exception(self, job: Job, *exc_info: Any) -> None:
+        """Log why a ticket failed; a refused one in a sentence, without traceback."""
+        if isinstance(exc_info[1], TicketRefused):
+            logger.warning("%s", exc_info[1])
+        else:
+            super().handle_exception(job, *exc_info)
 
     def _heartbeat(self, job: Job, execution: Execution, ended: threading.Event) -> None:
-        while not ended.wait(HEARTBEAT_EVERY_S):
+        while not ended.wait(RQ_HEARTBEAT_EVERY_S):
             try:
                 self.maintain_heartbeats(job, execution)
             except RedisError:

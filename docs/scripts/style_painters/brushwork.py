@@ -73,7 +73,7 @@ def mix(under: Field, over: Field, amount: Field | NDArray[np.bool_]) -> Field:
 
 
 def plane_of(image: Image.Image) -> Field:
-    """An image as floats, 0..1."""
+    """Convert an image to floats, 0..1."""
     return np.asarray(image, dtype=np.float64) / 255
 
 
@@ -116,6 +116,6 @@ def trace(angle: Field, starts: Field, length_px: float, steps: int) -> Field:
 
 
 def ink_of(rgb: Field) -> tuple[int, int, int]:
-    """One color, shape (3,), 0..1, as Pillow draws it."""
+    """Convert one color, shape (3,), 0..1, to Pillow's 0..255."""
     r, g, b = (int(255 * min(max(float(c), 0.0), 1.0)) for c in rgb)
     return r, g, b

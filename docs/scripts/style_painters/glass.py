@@ -55,7 +55,7 @@ def edge_distance(edges: Mask, reach_px: int) -> Field:
 
 
 def glass_design(shape: tuple[int, int], rng: np.random.Generator) -> tuple[Labels, Field, Field]:
-    """A sun over hills, a river and poppies.
+    """Draw a sun over hills, a river and poppies.
 
     Returns:
         pane labels (height, width), pane colors (n, 3), distance from the sun (picture widths).
@@ -129,7 +129,7 @@ def glass_color(labels: Labels, tints: Field, radius: Field, rng: np.random.Gene
 
 
 def paint_glass(rng: np.random.Generator) -> Field:
-    """A leaded window, lit from behind: (height, width, 3), 0..1."""
+    """Paint a leaded window, lit from behind: (height, width, 3), 0..1."""
     shape = 2048, 1640
     labels, tints, radius = glass_design(shape, rng)
     corner = [labels[:-1, :-1], labels[1:, :-1], labels[:-1, 1:], labels[1:, 1:]]

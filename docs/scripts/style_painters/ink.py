@@ -63,7 +63,7 @@ def ink_scene(shape: tuple[int, int], rng: np.random.Generator) -> tuple[Field, 
 def pen_line(
     draw: ImageDraw.ImageDraw, path: Field, press: Field, rng: np.random.Generator
 ) -> None:
-    """One pen stroke along path, (n, 2), whose width and blackness follow press, (n,), 0..1."""
+    """Draw a pen stroke along path, (n, 2); width and blackness follow press, (n,), 0..1."""
     for a, b, force in zip(path[:-1], path[1:], press[:-1], strict=True):
         if force > 0.10:
             shade = int(85 - 65 * force + rng.uniform(0, 20))
@@ -151,7 +151,7 @@ def wash(tone: Field, rng: np.random.Generator) -> Field:
 
 
 def paint_ink(rng: np.random.Generator) -> Field:
-    """Mountains hatched with a pen over washes on warm paper: (height, width, 3), 0..1."""
+    """Paint mountains hatched with a pen over washes on warm paper: (height, width, 3), 0..1."""
     shape = height, width = 1536, 2048
     tone, angle, ridges = ink_scene(shape, rng)
     blank = Image.new("L", (width, height), 255)

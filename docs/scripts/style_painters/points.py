@@ -20,7 +20,7 @@ from .brushwork import (
 
 
 def draw_river(shape: tuple[int, int], rng: np.random.Generator) -> Field:
-    """The picture under the dots: a river at evening with sails, poplars and a shaded bank."""
+    """Draw the picture under the dots: a river at evening, sails, poplars and a shaded bank."""
     height, width = shape
     y, x = np.mgrid[0:height, 0:width] / width
     horizon, aspect = 0.315, height / width
@@ -63,7 +63,7 @@ def draw_river(shape: tuple[int, int], rng: np.random.Generator) -> Field:
 
 
 def oak(x: Field, y: Field, rng: np.random.Generator) -> tuple[Field, Field]:
-    """A great tree at the left: its colors (height, width, 3) and coverage (height, width)."""
+    """Draw a great tree at the left: its colors (height, width, 3) and coverage (height, width)."""
     shape = x.shape[0], x.shape[1]
     edge = 0.02 * fractal(shape, 90, rng)
     girth = 0.013 + 1.1 * np.clip(y - 0.44, 0, 1) ** 2 + 0.1 * edge
@@ -100,7 +100,7 @@ def divide_colors(rgb: Field, rng: np.random.Generator) -> Field:
 
 
 def paint_points(rng: np.random.Generator) -> Field:
-    """The evening river in four layers of dots: (height, width, 3), 0..1."""
+    """Paint the evening river in four layers of dots: (height, width, 3), 0..1."""
     shape = 1536, 2048
     scene = draw_river(shape, rng)
     base = Image.fromarray(

@@ -78,7 +78,7 @@ def brush(
 
 
 def paint_swirls(rng: np.random.Generator) -> Field:
-    """A night sky of vortices in thick bristle strokes: (height, width, 3), 0..1."""
+    """Paint a night sky of vortices in thick bristle strokes: (height, width, 3), 0..1."""
     shape = 1600, 2048
     tone, angle = swirl_plan(shape, rng)
     base = Image.fromarray((ramp(tone * 0.7, SWIRL_PALETTE) * 255).astype(np.uint8))

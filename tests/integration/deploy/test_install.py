@@ -34,7 +34,7 @@ PROJECT_NEEDS = ("torch>=1", "torchvision>=1", "other>=1", 'tool>=1; extra == "d
 
 
 def wheel(name: str, version: str, origin: str = "", needs: tuple[str, ...] = ()) -> bytes:
-    """A package of one module, which says where it was taken from."""
+    """Return a wheel of one module, which names the index that it came from."""
     stem = f"{name}-{version}"
     metadata = [
         *("Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", "Provides-Extra: dev"),
@@ -79,7 +79,7 @@ INDEXES = {
 
 
 class Indexes:
-    """Two package indexes at one port, and what was asked of them."""
+    """Two package indexes at one port, with a record of the requests."""
 
     def __init__(self) -> None:
         self.downloads: Counter[str] = Counter()
@@ -105,7 +105,7 @@ class Indexes:
 
 
 class Checkout:
-    """A copy of the Makefile with a small project beside it, installed from two small indexes."""
+    """Copy of the Makefile with a small project beside it, installed from two small indexes."""
 
     def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder
@@ -140,23 +140,23 @@ class Checkout:
         )
 
     def make(self, target: str = "install", **environ: str) -> str:
-        """Have it made, and return what that says; nothing of it on standard output."""
+        """Run make, and return its output, all of which is on standard error."""
         with self.start(target, **environ) as process:
             out, err = process.communicate(timeout=300)
         assert process.returncode == 0, err
         assert out == ""
         return err
 
-    def refused(self, **environ: str) -> list[str]:
-        """What an installation that must fail says, in lines, without make's own."""
+    def read_failure(self, **environ: str) -> list[str]:
+        """Return the lines of an installation that must fail, without make's own."""
         with self.start(**environ) as process:
             out, err = process.communicate(timeout=300)
         assert process.returncode != 0
         assert out == ""
         return [line for line in err.splitlines() if not line.startswith("make")]
 
-    def origins(self, *modules: str) -> list[str]:
-        """Where the installed modules were taken from."""
+    def read_origins(self, *modules: str) -> list[str]:
+        """Return the indexes that the installed modules came from."""
         question = "import sys; print(*(__import__(name).origin for name in sys.argv[1:]))"
         answer = subprocess.run(
             [self.venv / "bin" / "python", "-c", question, *modules],
@@ -188,14 +188,14 @@ def checkout(tmp_path: Path, indexes: Indexes) -> Iterator[Checkout]:
         indexes.is_open.set()
 
 
-def test_no_python(checkout: Checkout, tmp_path: Path) -> None:
-    (message,) = checkout.refused(PYTHON="", PATH=str(tmp_path))
+def test_a_missing_python_is_named(checkout: Checkout, tmp_path: Path) -> None:
+    (message,) = checkout.read_failure(PYTHON="", PATH=str(tmp_path))
 
     assert message.startswith("No Python 3.11, 3.12 or 3.13")
 
 
-def test_named_python_that_is_none(checkout: Checkout) -> None:
-    (message,) = checkout.refused(PYTHON="/bin/false")
+def test_a_named_python_that_does_not_exist_is_refused(checkout: Checkout) -> None:
+    (message,) = checkout.read_failure(PYTHON="/bin/false")
 
     assert "/bin/false" in message
 
@@ -207,22 +207,22 @@ def test_python_that_exists_but_does_not_run_is_passed_over(
         (tmp_path / name).write_text("#!/bin/sh\necho no version is chosen >&2\nexit 127\n")
         (tmp_path / name).chmod(0o755)
 
-    (message,) = checkout.refused(PYTHON="", PATH=str(tmp_path))
+    (message,) = checkout.read_failure(PYTHON="", PATH=str(tmp_path))
 
     assert message.startswith("No Python")
 
 
-def test_environment_that_cannot_be_made(checkout: Checkout) -> None:
+def test_an_environment_that_cannot_be_made_is_reported(checkout: Checkout) -> None:
     checkout.venv.touch()
 
-    (message,) = checkout.refused()
+    (message,) = checkout.read_failure()
 
     assert str(checkout.venv) in message
 
 
 def test_only_what_has_changed_is_installed_again(checkout: Checkout, indexes: Indexes) -> None:
     assert "Installing" in checkout.make()
-    assert checkout.origins("torch", "torchvision", "other") == ["usual"] * 3
+    assert checkout.read_origins("torch", "torchvision", "other") == ["usual"] * 3
     downloads = dict(indexes.downloads)
 
     assert checkout.make() == ""
@@ -246,16 +246,16 @@ def test_only_what_has_changed_is_installed_again(checkout: Checkout, indexes: I
 
 def test_torch_and_what_it_needs_come_from_the_chosen_index(checkout: Checkout) -> None:
     checkout.make(TORCH_INDEX_URL=checkout.chosen)
-    assert checkout.origins("torch", "torchvision", "torch_part") == ["chosen"] * 3
-    assert checkout.origins("other") == ["usual"]
+    assert checkout.read_origins("torch", "torchvision", "torch_part") == ["chosen"] * 3
+    assert checkout.read_origins("other") == ["usual"]
     assert checkout.make(TORCH_INDEX_URL=checkout.chosen) == ""
 
     assert "Installing" in checkout.make()
-    assert checkout.origins("torch", "torchvision", "other") == ["usual"] * 3
+    assert checkout.read_origins("torch", "torchvision", "other") == ["usual"] * 3
 
 
 def test_pip_says_why_it_failed_and_is_tried_again(checkout: Checkout) -> None:
-    lines = checkout.refused(PIP_INDEX_URL=checkout.chosen)
+    lines = checkout.read_failure(PIP_INDEX_URL=checkout.chosen)
     assert any(line.startswith("ERROR: ") for line in lines)
     assert lines[-1].startswith("Installing failed")
 

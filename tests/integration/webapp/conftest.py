@@ -1,4 +1,4 @@
-"""A migrated installation with a real queue, and real worker processes for it."""
+"""Fixtures of a migrated installation with a real queue, and real worker processes for it."""
 
 import contextlib
 import subprocess
@@ -32,7 +32,7 @@ def config(tmp_path: Path, redis_url: str) -> Config:
 
 @pytest.fixture
 def site(config: Config) -> Iterator[Flask]:
-    """The application with its tables, in a context; no process runs yet."""
+    """Yield the application with its tables, in a context; no process runs yet."""
     app = create_app(config)
     with app.app_context():
         upgrade()
@@ -43,7 +43,7 @@ def site(config: Config) -> Iterator[Flask]:
 
 @pytest.fixture
 def start_worker(config: Config, tmp_path: Path) -> Iterator[WorkerStarter]:
-    """Starts real workers; they log into one file and are killed when the test ends."""
+    """Yield a function that starts real workers, which log into one file and end with the test."""
     with contextlib.ExitStack() as stack:
 
         def start(**settings: str) -> "subprocess.Popen[bytes]":
@@ -71,8 +71,17 @@ def start_worker(config: Config, tmp_path: Path) -> Iterator[WorkerStarter]:
 
 @pytest.fixture
 def ada(site: Flask) -> int:
-    """The id of the owner's account."""
+    """Return the id of the owner's account."""
     return create_user("Ada", "a good sentence", None).id
+
+
+def save_pictures(user_id: int) -> tuple[int, int]:
+    """Store a photo and a style for a user, and return their row ids."""
+    with db.session.no_autoflush:
+        g.user = db.session.get_one(User, user_id)
+        content = save_picture(Upload("Stripes", _striped((96, 64), 8)), is_style=False).id
+        style = save_picture(Upload("Checks", _striped((64, 64), 4)), is_style=True).id
+    return content, style
 
 
 def order(
@@ -82,11 +91,8 @@ def order(
     colors: tuple[str, ...] = ("styled",),
     backbone: str = "compact",
 ) -> str:
-    """A queued painting without a ticket; its public id."""
-    with db.session.no_autoflush:
-        g.user = db.session.get_one(User, user_id)
-        content = save_picture(Upload("Stripes", _striped((96, 64), 8)), is_style=False).id
-        style = save_picture(Upload("Checks", _striped((64, 64), 4)), is_style=True).id
+    """Queue a painting without a ticket, and return its public id."""
+    content, style = save_pictures(user_id)
     with write_transaction() as database:
         painting = Painting(
             owner_id=user_id,
@@ -105,7 +111,7 @@ def order(
 
 
 def read(public_id: str) -> Painting:
-    """The painting as the database has it now."""
+    """Return the painting as the database has it now."""
     db.session.rollback()
     query = select(Painting).where(Painting.public_id == public_id)
     painting = db.session.scalar(query.execution_options(populate_existing=True))
@@ -114,7 +120,7 @@ def read(public_id: str) -> Painting:
 
 
 def wait_for_state(public_id: str, state: str, timeout_s: float = 60) -> Painting:
-    """The painting once it is in ``state``."""
+    """Return the painting once it is in ``state``."""
     seen = ""
 
     def is_there() -> bool:
@@ -122,7 +128,10 @@ def wait_for_state(public_id: str, state: str, timeout_s: float = 60) -> Paintin
         seen = read(public_id).state
         return seen == state
 
-    wait_until(is_there, timeout_s, f"painting is {state}")
+    try:
+        wait_until(is_there, timeout_s, f"painting is {state}")
+    except AssertionError as error:
+        raise AssertionError(f"{error}, state {seen}") from None
     return read(public_id)
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,14 +29,15 @@ from webapp.models import Painting, State, User
 from webapp.orders import leases, schedule
 from webapp.storage import cleanup
 from webapp.storage.encoding import encode
-from webapp.storage.files import THUMBNAIL_EDGES_PX, Storage
+from webapp.storage.files import Storage
+from webapp.storage.thumbnails import RENDITION_EDGES_PX
 
 PASSWORD = "a good sentence"
 
 
 @pytest.fixture
 def app(config: Config) -> Iterator[Flask]:
-    """A migrated site; outside of any context, so that browsers have their own."""
+    """Yield a migrated site, outside of any context, so that browsers have their own."""
     app = create_app(config)
     with app.app_context():
         upgrade()
@@ -45,7 +47,7 @@ def app(config: Config) -> Iterator[Flask]:
 
 @pytest.fixture
 def browser(app: Flask) -> Browser:
-    """Ada's, who has just signed up."""
+    """Return the browser of Ada, who has just signed up."""
     browser = Browser(app)
     assert browser.post("/sign-up", {"name": "Ada", "password": PASSWORD}).status_code == 302
     return browser
@@ -58,21 +60,21 @@ def close(app: Flask) -> None:
 
 
 def run(app: Flask, folder: Path) -> tuple[int, str]:
-    """The command, as the owner types it."""
+    """Run the command as the owner types it, and return its exit status and output."""
     result = app.test_cli_runner().invoke(args=["backup", str(folder)])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result.exit_code, result.output
 
 
-def queued(app: Flask) -> str:
+def add_queued_painting(app: Flask) -> str:
     with app.app_context():
         user_id = db.session.scalars(select(User.id)).one()
         return order(user_id)
 
 
-def painted(app: Flask) -> str:
-    """A painting that is done, stored as the worker stores it."""
-    public_id = queued(app)
+def add_finished_painting(app: Flask) -> str:
+    """Store a finished painting as the worker does, and return its public id."""
+    public_id = add_queued_painting(app)
     with app.app_context():
         paint(public_id, Storage(app.config["PIC2PAINT"].files_dir))
     return public_id
@@ -85,7 +87,7 @@ def paint(public_id: str, storage: Storage) -> None:
     image = Image.effect_noise((128, 96), 50).convert("RGB")
     kind = Rendition.STYLED
     storage.write(storage.rendition(public_id, kind, claim.attempt_id), encode(image, "PNG"))
-    for edge_px in THUMBNAIL_EDGES_PX:
+    for edge_px in RENDITION_EDGES_PX:
         path = storage.rendition_thumbnail(public_id, kind, claim.attempt_id, edge_px)
         storage.write(path, encode(image, "WEBP"))
     assert leases.add_rendition(claim, kind, image.width, image.height)
@@ -96,7 +98,7 @@ def paint(public_id: str, storage: Storage) -> None:
 
 
 def remove(app: Flask, public_id: str) -> None:
-    """What `webapp.orders.purge` does: the row, then the files."""
+    """Remove a painting as `webapp.orders.purge` does: the row, then the files."""
     with app.app_context():
         query = select(Painting).where(Painting.public_id == public_id)
         with write_transaction() as database:
@@ -113,25 +115,26 @@ def hashes(files: Path) -> dict[Path, str]:
 
 
 @contextlib.contextmanager
-def restored(folder: Path) -> Iterator[Flask]:
-    """A site on the copy, with what `make run` would read there."""
+def open_copy(folder: Path) -> Iterator[Flask]:
+    """Yield a site on the copy, with the key that `make run` would read there."""
     app = create_app(make_config(folder, secret_key=read_secret_key(folder)))
     yield app
     close(app)
 
 
 def fetch(browser: Browser, path: str) -> bytes:
-    """What is at an address that must be there."""
+    """Return the body of a page that must be there."""
     with browser.get(path) as response:
         assert response.status_code == 200, path
-        return response.data
+        body: bytes = response.data
+        return body
 
 
 @contextlib.contextmanager
-def stalled_backup(
+def run_stalled_backup(
     config: Config, public_id: str, target: Path
-) -> Iterator[tuple["subprocess.Popen[str]", Callable[[], object]]]:
-    """The command as a process that waits, while it copies, for a file of this painting.
+) -> Iterator[tuple["subprocess.Popen[str]", Callable[[], None]]]:
+    """Run the command in a process that waits, while it copies, for a file of this painting.
 
     The file is a pipe meanwhile; the function that comes with the process feeds it.
     """
@@ -162,7 +165,12 @@ def stalled_backup(
         try:
             pipe = wait_until(opened, 60, "the backup reads the painting")
             with open(pipe, "wb") as file:
-                yield process, lambda: (file.write(data), file.close())
+
+                def feed() -> None:
+                    file.write(data)
+                    file.close()
+
+                yield process, feed
         finally:
             process.kill()
             path.unlink()
@@ -170,7 +178,7 @@ def stalled_backup(
 
 
 def assert_sound(app: Flask) -> None:
-    """Every row has its files, and they open."""
+    """Check that every row has its files, and that they open."""
     with app.app_context():
         storage = Storage(app.config["PIC2PAINT"].files_dir)
         for painting in db.session.scalars(select(Painting)):
@@ -191,21 +199,21 @@ def assert_sound(app: Flask) -> None:
         assert database.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
-def test_a_site_goes_on_from_its_backup(
+def test_a_site_runs_on_its_backup(
     app: Flask, browser: Browser, config: Config, tmp_path: Path
 ) -> None:
-    done = [painted(app) for _ in range(2)]
-    trashed = painted(app)
+    done = [add_finished_painting(app) for _ in range(2)]
+    trashed = add_finished_painting(app)
     assert browser.post(f"/paintings/{trashed}/trash").status_code < 400
-    waiting = queued(app)
+    waiting = add_queued_painting(app)
     kept = hashes(config.files_dir)
 
-    status, told = run(app, tmp_path / "copy")
+    status, output = run(app, tmp_path / "copy")
 
-    assert status == 0, told
-    assert "2 pictures and 4 paintings" in told
+    assert status == 0, output
+    assert "2 pictures and 4 paintings" in output
     assert hashes(tmp_path / "copy" / "files") == kept
-    with restored(tmp_path / "copy") as copy:
+    with open_copy(tmp_path / "copy") as copy:
         ada = Browser(copy, cookie=browser.cookie)
         for path in ("/", "/trash", "/studio", "/people/", f"/trash/{trashed}/remove"):
             fetch(ada, path)
@@ -216,7 +224,7 @@ def test_a_site_goes_on_from_its_backup(
             for public_id in (*done, trashed)
             for name in (
                 *("styled.png", "process.webp"),
-                *(f"styled-{edge}.webp" for edge in THUMBNAIL_EDGES_PX),
+                *(f"styled-{edge}.webp" for edge in RENDITION_EDGES_PX),
             )
         ]
         images += [
@@ -228,14 +236,14 @@ def test_a_site_goes_on_from_its_backup(
             assert fetch(ada, path) == fetch(browser, path)
         assert_sound(copy)
         with copy.app_context():
-            # The line goes on where it stood.
+            # The queue is as it was.
             claim = schedule.claim("a test")
             assert claim is not None
             assert claim.public_id == waiting
 
 
 def test_nobody_else_can_read_a_backup(app: Flask, browser: Browser, tmp_path: Path) -> None:
-    painted(app)
+    add_finished_painting(app)
     target = tmp_path / "copy"
     target.mkdir(mode=0o755)
     assert run(app, target)[0] == 0
@@ -247,15 +255,18 @@ def test_nobody_else_can_read_a_backup(app: Flask, browser: Browser, tmp_path: P
 def test_each_backup_is_sound_while_people_paint_and_remove(
     app: Flask, browser: Browser, config: Config, tmp_path: Path
 ) -> None:
-    painted(app)
+    add_finished_painting(app)
     is_over = threading.Event()
     failures: list[BaseException] = []
     made: list[str] = []
 
+    def has_painted_more_than(count: int) -> bool:
+        return len(made) > count or bool(failures)
+
     def be_busy() -> None:
         try:
             while not is_over.is_set():
-                made.append(painted(app))
+                made.append(add_finished_painting(app))
                 if len(made) % 3 == 2:
                     remove(app, made[-2])
         except BaseException as error:
@@ -266,37 +277,39 @@ def test_each_backup_is_sound_while_people_paint_and_remove(
     thread.start()
     try:
         for number in range(4):
-            so_far = len(made)
-            wait_until(lambda n=so_far: len(made) > n or failures, 30, "something is painted")
-            status, told = run(app, tmp_path / f"copy-{number}")
-            assert status == 0, told
+            count = len(made)
+            wait_until(partial(has_painted_more_than, count), 30, "something is painted")
+            status, output = run(app, tmp_path / f"copy-{number}")
+            assert status == 0, output
     finally:
         is_over.set()
         thread.join(30)
     assert not failures
     for number in range(4):
-        with restored(tmp_path / f"copy-{number}") as copy:
+        with open_copy(tmp_path / f"copy-{number}") as copy:
             assert_sound(copy)
 
 
-def test_what_is_removed_meanwhile_is_in_the_copy_whole_or_not_at_all(
+def test_a_painting_removed_meanwhile_is_in_the_copy_whole_or_not_at_all(
     app: Flask, browser: Browser, config: Config, tmp_path: Path
 ) -> None:
     # Files are copied in the order of their names.
-    staying, leaving = sorted([painted(app), painted(app)], key=lambda name: (name[:2], name))
+    staying, leaving = sorted(
+        [add_finished_painting(app), add_finished_painting(app)], key=lambda name: (name[:2], name)
+    )
     assert browser.post(f"/paintings/{leaving}/trash").status_code < 400
-    with stalled_backup(config, staying, tmp_path / "copy") as (process, go_on):
+    with run_stalled_backup(config, staying, tmp_path / "copy") as (process, go_on):
         assert browser.post(f"/trash/{leaving}/remove").location == "/trash"
         # The person does not wait for the backup, and neither do the files.
         assert browser.get(f"/paintings/{leaving}").status_code == 404
         assert not list((config.files_dir / "paintings").glob(f"*/{leaving}"))
         go_on()
-        told, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=60)
 
-    assert process.returncode == 0, told
-    assert "2 pictures and 1 paintings" in told
+    assert process.returncode == 0, output
+    assert "2 pictures and 1 paintings" in output
     assert hashes(tmp_path / "copy" / "files") == hashes(config.files_dir)
-    with restored(tmp_path / "copy") as copy:
+    with open_copy(tmp_path / "copy") as copy:
         assert_sound(copy)
         fetch(Browser(copy, cookie=browser.cookie), f"/paintings/{staying}")
 
@@ -304,17 +317,17 @@ def test_what_is_removed_meanwhile_is_in_the_copy_whole_or_not_at_all(
 def test_a_killed_backup_leaves_the_site_and_the_next_backup_alone(
     app: Flask, browser: Browser, config: Config, tmp_path: Path
 ) -> None:
-    staying, leaving = painted(app), painted(app)
+    staying, leaving = add_finished_painting(app), add_finished_painting(app)
     assert browser.post(f"/paintings/{leaving}/trash").status_code < 400
     target = tmp_path / "copy"
-    with stalled_backup(config, staying, target) as (process, _):
+    with run_stalled_backup(config, staying, target) as (process, _):
         process.kill()
         assert process.wait(20) == -signal.SIGKILL
 
     assert not target.exists()
-    status, told = run(app, target)
+    status, output = run(app, target)
     assert status == 1
-    assert "one was killed; in that case remove it." in told
+    assert "one was killed; in that case remove it." in output
     shutil.rmtree(tmp_path / "copy.part")
     # Nothing that it held is held still.
     assert browser.post(f"/trash/{leaving}/remove").location == "/trash"
@@ -324,10 +337,10 @@ def test_a_killed_backup_leaves_the_site_and_the_next_backup_alone(
     assert hashes(target / "files") == hashes(config.files_dir)
 
 
-def test_a_painting_that_is_being_painted_goes_on_from_its_checkpoint(
+def test_a_running_painting_resumes_its_checkpoint_in_the_backup(
     app: Flask, browser: Browser, config: Config, tmp_path: Path
 ) -> None:
-    public_id = queued(app)
+    public_id = add_queued_painting(app)
     with app.app_context():
         claim = schedule.claim("a test")
         assert claim is not None
@@ -339,26 +352,26 @@ def test_a_painting_that_is_being_painted_goes_on_from_its_checkpoint(
 
     assert run(app, tmp_path / "copy")[0] == 0
 
-    with restored(tmp_path / "copy") as copy:
+    with open_copy(tmp_path / "copy") as copy:
         path = f"/paintings/{public_id}/preview-1.jpg"
         assert fetch(Browser(copy, cookie=browser.cookie), path) == preview
     there = Storage(tmp_path / "copy" / "files")
     assert there.read_checkpoint(public_id, claim.attempt_id) == b"half of it"
 
 
-def test_files_that_were_lost_before_are_told_and_do_not_keep_the_rest_back(
+def test_files_that_were_lost_before_are_reported_and_the_rest_is_copied(
     app: Flask, browser: Browser, config: Config, tmp_path: Path
 ) -> None:
-    painted(app)
+    add_finished_painting(app)
     next((config.files_dir / "paintings").rglob("styled-*-640.webp")).unlink()
-    status, told = run(app, tmp_path / "copy")
+    status, output = run(app, tmp_path / "copy")
     assert status == 1
-    assert "1 files that the database names were gone before: paintings/" in told
+    assert "1 files that the database names were gone before: paintings/" in output
     assert hashes(tmp_path / "copy" / "files") == hashes(config.files_dir)
 
 
 @pytest.mark.parametrize("name", ["taken", "taken/file", "."])
-def test_a_place_that_is_taken_is_refused(
+def test_an_occupied_target_is_refused(
     app: Flask, browser: Browser, config: Config, tmp_path: Path, name: str
 ) -> None:
     taken = tmp_path / "taken"
@@ -366,8 +379,8 @@ def test_a_place_that_is_taken_is_refused(
     (taken / "file").write_text("mine")
     target = config.instance_dir if name == "." else tmp_path / name
     before = sorted(tmp_path.rglob("*"))
-    status, told = run(app, target)
-    assert (status, told) == (
+    status, output = run(app, target)
+    assert (status, output) == (
         1,
         f"{target} is not empty; name a folder that is not there yet.\n",
     )
@@ -376,16 +389,16 @@ def test_a_place_that_is_taken_is_refused(
 
 def test_two_backups_at_once_do_not_mix(app: Flask, browser: Browser, tmp_path: Path) -> None:
     (tmp_path / "copy.part").mkdir()
-    status, told = run(app, tmp_path / "copy")
+    status, output = run(app, tmp_path / "copy")
     assert status == 1
-    assert "copy.part is there: another backup is being made" in told
+    assert "copy.part is there: another backup is being made" in output
     assert (tmp_path / "copy.part").is_dir()
 
 
 def test_a_full_disk_leaves_no_half_backup(
     app: Flask, browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    painted(app)
+    add_finished_painting(app)
     write = Storage.write
     written: list[Path] = []
 
@@ -396,25 +409,25 @@ def test_a_full_disk_leaves_no_half_backup(
         written.append(path)
 
     monkeypatch.setattr(Storage, "write", write_three)
-    status, told = run(app, tmp_path / "copies" / "copy")
-    assert (status, told) == (1, "The backup could not be made: No space left on device.\n")
+    status, output = run(app, tmp_path / "copies" / "copy")
+    assert (status, output) == (1, "The backup could not be made: No space left on device.\n")
     assert list((tmp_path / "copies").iterdir()) == []
 
 
-def test_other_databases_have_tools_of_their_own(
+def test_another_databases_own_tool_is_named(
     app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with app.app_context():
         monkeypatch.setattr(db.engine, "url", db.engine.url.set(drivername="postgresql"))
-        status, told = run(app, tmp_path / "copy")
+        status, output = run(app, tmp_path / "copy")
     assert status == 1
-    assert "back up postgresql with its own tool" in told
+    assert "back up postgresql with its own tool" in output
 
 
 def test_a_site_that_never_ran_has_nothing_to_copy(config: Config, tmp_path: Path) -> None:
     app = create_app(config)
-    status, told = run(app, tmp_path / "copy")
+    status, output = run(app, tmp_path / "copy")
     close(app)
     assert status == 1
-    assert "has the site ever been started?" in told
+    assert "has the site ever been started?" in output
     assert not (tmp_path / "copy").exists()

@@ -36,7 +36,7 @@ def test_each_migration_goes_down_and_up_again(site: Flask, revision: str) -> No
 
 
 @pytest.mark.parametrize("revision", REVISIONS[1:])
-def test_each_migration_keeps_what_is_there(site: Flask, ada: int, revision: str) -> None:
+def test_each_migration_keeps_the_rows(site: Flask, ada: int, revision: str) -> None:
     public_id = order(ada)
     claim = schedule.claim("w")
     assert claim is not None

@@ -18,7 +18,8 @@ from webapp.extensions import db
 from webapp.models import Attempt, Outcome, State
 from webapp.orders import leases, place, purge, queue, schedule, workers
 from webapp.orders.queue import QUEUE_NAME
-from webapp.storage.files import THUMBNAIL_EDGES_PX, Storage
+from webapp.storage.files import Storage
+from webapp.storage.thumbnails import RENDITION_EDGES_PX
 
 
 def outcomes(public_id: str) -> list[str | None]:
@@ -51,7 +52,7 @@ def test_a_ticket_becomes_a_painting(site: Flask, ada: int, start_worker: Worker
             assert image.info == {}
         assert max(made.width, made.height) == 128
         listed.add(path)
-        for edge_px in THUMBNAIL_EDGES_PX:
+        for edge_px in RENDITION_EDGES_PX:
             thumbnail = storage.rendition_thumbnail(public_id, kind, made.attempt_id, edge_px)
             with Image.open(thumbnail) as image:
                 assert image.format == "WEBP"
@@ -60,7 +61,7 @@ def test_a_ticket_becomes_a_painting(site: Flask, ada: int, start_worker: Worker
     path = storage.animation(public_id, painting.animation_attempt_id)
     with Image.open(path) as image:
         assert (image.format, max(image.size)) == ("WEBP", 128)
-        assert image.n_frames > 1
+        assert getattr(image, "n_frames", 1) > 1
     listed.add(path)
     assert painting.optimizer_attempt_id is not None
     state = storage.optimizer(public_id, painting.optimizer_attempt_id)
@@ -90,7 +91,7 @@ def test_more_tickets_than_work_do_no_harm(
     assert outcomes(public_id) == [Outcome.DONE]
 
 
-def test_a_killed_workers_painting_is_taken_up_by_another(
+def test_another_worker_resumes_a_killed_workers_painting(
     site: Flask, ada: int, start_worker: WorkerStarter
 ) -> None:
     public_id = order(ada, long_edge_px=512)
@@ -107,13 +108,13 @@ def test_a_killed_workers_painting_is_taken_up_by_another(
     painting = read(public_id)
     assert outcomes(public_id) == [Outcome.INTERRUPTED, None]
     assert painting.crash_count == 1
-    # It goes on where the first one was, instead of beginning anew.
+    # The second attempt resumes the first one's checkpoint instead of beginning anew.
     assert painting.resume_progress == before > 0
-    wait_until(lambda: read(public_id).progress > before, 60, "the second goes on")
+    wait_until(lambda: read(public_id).progress > before, 60, "the second attempt paints")
     assert wait_for_state(public_id, State.DONE).crash_count == 0
 
 
-def test_a_stopped_worker_hands_its_painting_back(
+def test_a_stopped_worker_returns_its_painting_to_the_queue(
     site: Flask, ada: int, start_worker: WorkerStarter
 ) -> None:
     public_id = order(ada, long_edge_px=512)
@@ -141,9 +142,9 @@ def test_cancelling_keeps_the_best_image_so_far(
     storage: Storage = site.extensions["pic2paint-storage"]
     with Image.open(storage.rendition(public_id, Rendition.STYLED, made.attempt_id)) as image:
         assert image.size == (made.width, made.height)
-    # And after all:
+    # Asked for again, it is painted.
     assert place.retry(painting)
-    assert wait_for_state(public_id, State.RUNNING, 20)
+    wait_for_state(public_id, State.RUNNING, 20)
 
 
 def test_a_pause_keeps_what_waits_and_lets_running_ones_end(
@@ -177,19 +178,20 @@ def test_a_damaged_checkpoint_costs_time_and_nothing_else(
 def test_too_little_memory_is_a_sentence_and_the_worker_lives_on(
     site: Flask, ada: int, start_worker: WorkerStarter
 ) -> None:
-    large = order(ada, long_edge_px=1024, backbone="vgg19")
+    large = order(ada, long_edge_px=4096, backbone="vgg19")
     small = order(ada)
+    # Enough for the small painting, as 400 MB is not always. The large photo alone takes 134 MB,
+    # so that its painting fails before the first evaluation, not after minutes at coarse scales.
     worker = start_worker(PIC2PAINT_MAX_MEMORY_BYTES="500000000")
-    # Down the whole ladder, step by step.
-    painting = wait_for_state(large, State.FAILED, 300)
+    painting = wait_for_state(large, State.FAILED)
     assert painting.failure_reason == (
-        "There was not enough memory to paint at 1024 px. Try a smaller size."
+        "There was not enough memory to paint at 4096 px. Try a smaller size."
     )
     wait_for_state(small, State.DONE)
     assert worker.poll() is None
 
 
-def test_a_worker_that_cannot_read_its_weights_ends_and_the_line_is_kept(
+def test_a_worker_that_cannot_read_its_weights_ends_and_the_queue_is_kept(
     site: Flask, ada: int, start_worker: WorkerStarter, tmp_path: Path
 ) -> None:
     public_id = order(ada)
@@ -232,7 +234,7 @@ def test_a_painting_ordered_without_queue_runs_once_it_is_back(
     site: Flask, ada: int, start_worker: WorkerStarter, redis_server: RedisServer
 ) -> None:
     worker = start_worker()
-    wait_until(living_workers, 60, "worker gives a sign of life")
+    wait_until(living_workers, 60, "worker gives a heartbeat")
     redis_server.stop(signal.SIGKILL)
     try:
         public_id = order(ada)
@@ -248,7 +250,7 @@ def test_an_idle_worker_has_nothing_to_claim(site: Flask, ada: int) -> None:
     assert schedule.claim("nobody") is None
 
 
-def test_a_painting_is_painted_on_and_larger(
+def test_a_finished_painting_is_continued_for_longer_and_larger(
     site: Flask, ada: int, start_worker: WorkerStarter, tmp_path: Path
 ) -> None:
     first = order(ada, colors=("styled", "histogram"))
@@ -261,21 +263,21 @@ def test_a_painting_is_painted_on_and_larger(
         painted = wait_for_state(public_id, State.DONE)
         assert [made.kind for made in painted.renditions] == ["styled", "histogram"]
         assert {max(made.width, made.height) for made in painted.renditions} == {long_edge_px}
-        apart = np.abs(_shown(site, first) - _shown(site, public_id)).mean()
+        apart = np.abs(_read_pixels(site, first) - _read_pixels(site, public_id)).mean()
         # Photo and style are 0.3 apart.
         assert 0.0 < apart < 0.1
-    # What the optimizer knew was of use, or it would have been said.
+    # Unusable optimizer states are logged.
     assert "begins anew" not in (tmp_path / "worker.log").read_text()
 
 
-def _shown(site: Flask, public_id: str) -> "np.ndarray[Any, Any]":
+def _read_pixels(site: Flask, public_id: str) -> "np.ndarray[Any, Any]":
     storage: Storage = site.extensions["pic2paint-storage"]
     made = read(public_id).renditions[0]
     with Image.open(storage.rendition(public_id, Rendition.STYLED, made.attempt_id)) as image:
         return np.asarray(image.resize((96, 64), Image.Resampling.LANCZOS), dtype=float) / 255
 
 
-def test_painting_on_works_without_what_the_optimizer_knew(
+def test_a_painting_is_continued_without_a_usable_optimizer_state(
     site: Flask, ada: int, start_worker: WorkerStarter, tmp_path: Path
 ) -> None:
     first = order(ada)
@@ -292,7 +294,7 @@ def test_painting_on_works_without_what_the_optimizer_knew(
     wait_for_state(place.continue_from(read(first), 128, "two").public_id, State.DONE)
 
 
-def test_a_painting_whose_proof_was_removed_fails_with_a_sentence(
+def test_a_painting_whose_base_painting_was_removed_fails_with_a_sentence(
     site: Flask, ada: int, start_worker: WorkerStarter
 ) -> None:
     first = order(ada)
@@ -300,15 +302,17 @@ def test_a_painting_whose_proof_was_removed_fails_with_a_sentence(
     wait_for_state(first, State.DONE)
     worker.kill()
     worker.wait()
-    onward = place.continue_from(read(first), 256, "one").public_id
+    continued = place.continue_from(read(first), 256, "one").public_id
     assert place.move_to_trash(read(first))
     purge.delete_paintings([read(first).id])
     start_worker()
 
-    assert "has been removed" in (wait_for_state(onward, State.FAILED).failure_reason or "")
+    assert "has been removed" in (wait_for_state(continued, State.FAILED).failure_reason or "")
 
 
-def test_the_oldest_states_give_way(site: Flask, ada: int, start_worker: WorkerStarter) -> None:
+def test_the_oldest_optimizer_states_are_deleted(
+    site: Flask, ada: int, start_worker: WorkerStarter
+) -> None:
     first, second = order(ada), order(ada)
     start_worker(PIC2PAINT_MAX_OPTIMIZER_STATE_BYTES="1500000")
 

@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks.qualitylib.curves import StyleAt, style_at
+from benchmarks.qualitylib.curves import style_at
 from benchmarks.qualitylib.distances import Distances
 
 CURVE = (Distances(0.6, 0.3), Distances(0.5, 0.4), Distances(0.45, 0.6))
@@ -23,7 +23,11 @@ CURVE = (Distances(0.6, 0.3), Distances(0.5, 0.4), Distances(0.45, 0.6))
 def test_linear_between_points_and_beyond_them(
     curve: tuple[Distances, ...], content: float, style: float, is_extrapolated: bool
 ) -> None:
-    assert style_at(curve, content) == StyleAt(pytest.approx(style), is_extrapolated)
+    interpolated = style_at(curve, content)
+
+    assert interpolated is not None
+    assert interpolated.style == pytest.approx(style)
+    assert interpolated.is_extrapolated is is_extrapolated
 
 
 @pytest.mark.parametrize("curve", [(), CURVE[:1], (Distances(0.6, 0.3), Distances(0.5, 0.3))])
@@ -32,6 +36,8 @@ def test_fewer_than_two_content_distances_are_no_curve(curve: tuple[Distances, .
 
 
 def test_of_equal_content_distances_the_better_counts() -> None:
-    found = style_at([*CURVE, Distances(0.9, 0.4), Distances(0.8, 0.3)], 0.35)
+    interpolated = style_at([*CURVE, Distances(0.9, 0.4), Distances(0.8, 0.3)], 0.35)
 
-    assert found == StyleAt(pytest.approx(0.55), False)
+    assert interpolated is not None
+    assert interpolated.style == pytest.approx(0.55)
+    assert not interpolated.is_extrapolated

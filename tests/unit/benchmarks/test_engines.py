@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -65,7 +66,7 @@ def test_an_engine_that_does_not_tell_its_work_has_failed() -> None:
     ],
 )
 def test_whatever_changes_a_painting_changes_its_identity(
-    order: Order, changed: dict[str, object]
+    order: Order, changed: dict[str, Any]
 ) -> None:
     engine = replace(DRAFT, **{k: v for k, v in changed.items() if hasattr(DRAFT, k)})
     other = replace(order, **{k: v for k, v in changed.items() if hasattr(order, k)})

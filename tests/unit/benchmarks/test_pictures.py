@@ -35,8 +35,8 @@ def test_rows_over_all_pairs_sum_faces_and_average_the_rest() -> None:
 def test_program_measures_folders_and_writes_its_report(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for place in (figures, distances):  # to be quick
-        monkeypatch.setattr(place, "MEASURED_LONG_EDGE_PX", 128)
+    for module in (figures, distances):  # to be quick
+        monkeypatch.setattr(module, "MEASURED_LONG_EDGE_PX", 128)
     pictures = str(folder_of_pictures(tmp_path / "pictures", ["cat", "dog"], ["night"]))
     for place, seed in (("ours", 5), ("theirs", 6)):
         (tmp_path / place).mkdir()

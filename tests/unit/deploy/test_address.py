@@ -26,6 +26,6 @@ def test_address_can_be_opened_in_a_browser(host: str, bind: str, url: str) -> N
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "8000.0", "http", "٣", " 80"])
-def test_port_must_be_one(port: str) -> None:
+def test_port_must_be_a_port_number(port: str) -> None:
     with pytest.raises(StartError, match="PORT must be"):
         read_address({"PORT": port})

@@ -11,7 +11,7 @@ from deploy import instance
 from deploy.errors import StartError
 
 
-def test_unusable_setting_is_said_before_anything_is_made(tmp_path: Path) -> None:
+def test_an_unusable_setting_is_reported_before_any_file_is_made(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="PIC2PAINT_TRASH_DAYS"):
         instance.dir_from_env(
             {"PIC2PAINT_INSTANCE": str(tmp_path / "new"), "PIC2PAINT_TRASH_DAYS": "many"}
@@ -64,17 +64,17 @@ def test_secret_key_is_private_and_stays(tmp_path: Path) -> None:
 def test_second_start_is_refused_while_the_first_lives(tmp_path: Path) -> None:
     instance.make_folders(tmp_path)
     with (
-        instance.locked(tmp_path),
+        instance.lock_folder(tmp_path),
         pytest.raises(StartError, match=rf"already running .*process {os.getpid()}"),
-        instance.locked(tmp_path),
+        instance.lock_folder(tmp_path),
     ):
         pass
 
-    with instance.locked(tmp_path):
+    with instance.lock_folder(tmp_path):
         pass
 
 
-def test_start_waits_for_what_a_killed_one_left(tmp_path: Path) -> None:
+def test_start_waits_for_the_supervisor_of_a_killed_start(tmp_path: Path) -> None:
     instance.make_folders(tmp_path)
     lock = tmp_path / "run" / "lock"
     # Holds the lock for a second, in the name of a process that is gone.
@@ -93,7 +93,7 @@ time.sleep(1)
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "locked\n"
-        with instance.locked(tmp_path):
+        with instance.lock_folder(tmp_path):
             assert lock.read_text() == f"{os.getpid()}\n"
 
 

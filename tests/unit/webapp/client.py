@@ -1,4 +1,4 @@
-"""A browser for unit tests: it looks at everything that it gets."""
+"""Test client that checks every page and every header that it gets."""
 
 import re
 from html.parser import HTMLParser
@@ -21,7 +21,7 @@ HEADERS_OF_ALL = {
 
 
 class Page:
-    """A page of HTML, checked when it is made."""
+    """One page of HTML, checked when it is parsed."""
 
     def __init__(self, html: str) -> None:
         assert html.lstrip().startswith("<!doctype html>"), html[:80]
@@ -33,23 +33,23 @@ class Page:
         self._check_images()
         self._check_forms()
         self._check_that_nothing_is_inline()
-        # What is in a template is not on the page before a script copies it.
+        # The content of a template is not on the page before a script copies it.
         for parent in list(self.root.iter()):
             for template in parent.findall("template"):
                 parent.remove(template)
 
     @property
     def h1(self) -> str:
-        """The page's heading."""
+        """Text of the page's heading."""
         return words(self.first("h1"))
 
     @property
     def text(self) -> str:
-        """Everything that can be read below the page's head."""
+        """Text of the page's body."""
         return words(self.first("body"))
 
     def all(self, tag: str, **attributes: str) -> list[Element]:
-        """Elements of a kind, with these attributes."""
+        """Return the elements of a tag that have these attributes."""
         return [
             element
             for element in self.root.iter(tag)
@@ -57,21 +57,21 @@ class Page:
         ]
 
     def first(self, tag: str, **attributes: str) -> Element:
-        """The first of these elements."""
-        found = self.all(tag, **attributes)
-        assert found, f"no <{tag}> with {attributes}"
-        return found[0]
+        """Return the first element of a tag that has these attributes."""
+        elements = self.all(tag, **attributes)
+        assert elements, f"no <{tag}> with {attributes}"
+        return elements[0]
 
     def by_id(self, identifier: str) -> Element:
-        """The element of this id."""
+        """Return the element of this id."""
         return next(element for element in self.root.iter() if element.get("id") == identifier)
 
     def has_id(self, identifier: str) -> bool:
-        """Whether an element has this id."""
+        """Return whether an element has this id."""
         return any(element.get("id") == identifier for element in self.root.iter())
 
     def fieldset(self, legend: str) -> str:
-        """What stands in the fieldset whose legend begins like this."""
+        """Return the text of the fieldset whose legend begins with ``legend``."""
         return next(
             words(element)
             for element in self.all("fieldset")
@@ -79,19 +79,19 @@ class Page:
         )
 
     def links(self) -> list[str]:
-        """Where the page leads to."""
+        """Return the addresses of the page's links."""
         return [element.get("href", "") for element in self.all("a")]
 
     def sources(self) -> list[str]:
-        """The addresses of its images."""
+        """Return the addresses of the page's images."""
         return [element.get("src", "") for element in self.all("img")]
 
     def actions(self) -> list[str]:
-        """Where its forms lead to."""
+        """Return the addresses that the page's forms are sent to."""
         return [element.get("action", "") for element in self.all("form")]
 
     def checked(self, name: str) -> list[str]:
-        """The chosen values of radio buttons or checkboxes."""
+        """Return the checked values of radio buttons or checkboxes."""
         return [
             element.get("value", "")
             for element in self.all("input", name=name)
@@ -99,7 +99,7 @@ class Page:
         ]
 
     def selected(self, name: str) -> list[str]:
-        """The chosen values of a select field."""
+        """Return the chosen values of a select field."""
         return [
             option.get("value", "")
             for option in self.first("select", name=name).iter("option")
@@ -107,11 +107,11 @@ class Page:
         ]
 
     def value(self, name: str) -> str:
-        """What stands in a field."""
+        """Return the value of an input field."""
         return self.first("input", name=name).get("value", "")
 
     def notices(self) -> list[str]:
-        """Messages at the top."""
+        """Return the flashed messages at the top of the page."""
         return [words(element) for element in self.all("div", class_="notice")]
 
     def _check_headings(self) -> None:
@@ -163,12 +163,12 @@ class Page:
 
 
 def words(element: Element) -> str:
-    """An element's text, on one line."""
+    """Return an element's text on one line."""
     return " ".join("".join(element.itertext()).split())
 
 
 class Browser:
-    """Flask's test client with a CSRF token in every form, and with high demands."""
+    """Flask's test client, which adds CSRF tokens and checks every answer."""
 
     def __init__(self, app: Flask, name: str = "", cookie: str | None = None) -> None:
         self.app = app
@@ -180,22 +180,22 @@ class Browser:
 
     @property
     def cookie_name(self) -> str:
-        """The session cookie's."""
+        """Name of the session cookie."""
         name: str = self.app.config["SESSION_COOKIE_NAME"]
         return name
 
     @property
     def cookie(self) -> str | None:
-        """The session cookie's value."""
+        """Value of the session cookie."""
         cookie = self.client.get_cookie(self.cookie_name)
         return None if cookie is None else cookie.value
 
     def get(self, path: str, **options: Any) -> TestResponse:
-        """Fetch and check."""
-        return self._checked(self.client.get(path, **options))
+        """Fetch an address and check the answer."""
+        return self._check(self.client.get(path, **options))
 
     def post(self, path: str, data: dict[str, Any] | None = None, **options: Any) -> TestResponse:
-        """Send a form as it would be sent by one of the site's pages, and check the answer."""
+        """Send a form with a valid CSRF token, as a page of the site does, and check the answer."""
         data = {"csrf_token": self.token} | (data or {})
         response = self.post_as_is(path, data, **options)
         if path.startswith(("/log-in", "/log-out", "/sign-up")):
@@ -203,39 +203,39 @@ class Browser:
         return response
 
     def post_as_is(self, path: str, data: Any = None, **options: Any) -> TestResponse:
-        """Send a form without adding a token."""
-        return self._checked(self.client.post(path, data=data, **options))
+        """Send a form without adding a CSRF token, and check the answer."""
+        return self._check(self.client.post(path, data=data, **options))
 
     def page(self, path: str, status: int = 200) -> Page:
-        """Fetch a page."""
+        """Fetch a page and parse it."""
         response = self.get(path)
         assert response.status_code == status, response.text
         return Page(response.text)
 
     @property
     def token(self) -> str:
-        """A valid CSRF token of this session: the one of the page that was seen last."""
+        """Valid CSRF token of this session, from the latest page."""
         if self._token is None:
             self.get("/an/address/that/does/not/exist")
         assert self._token is not None
         return self._token
 
-    def _checked(self, response: TestResponse) -> TestResponse:
-        # Flask's client leaves large bodies in open temporary files.
+    def _check(self, response: TestResponse) -> TestResponse:
+        # Flask's client leaves the temporary files of large bodies open.
         response.request.environ["wsgi.input"].close()
         missing = HEADERS_OF_ALL - set(response.headers.keys())
         assert not missing, missing
         if response.mimetype == "text/html" and not 300 <= response.status_code < 400:
             Page(response.text)
             assert response.headers["Cache-Control"] == "no-store"
-            found = re.search(r'name="csrf_token" value="([^"]+)"', response.text)
-            assert found is not None
-            self._token = found[1]
+            token = re.search(r'name="csrf_token" value="([^"]+)"', response.text)
+            assert token is not None
+            self._token = token[1]
         return response
 
 
 class _TreeParser(HTMLParser):
-    """Builds a tree, and insists on every element being closed where it should be."""
+    """Parser that builds a tree and refuses elements that are not closed in order."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)

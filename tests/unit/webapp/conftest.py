@@ -1,4 +1,4 @@
-"""A small site for every test: its owner Ada, her guest Ben, and visitors."""
+"""Fixtures of a small site with two accounts: Ada, who owns it, and her guest Ben."""
 
 import io
 import os
@@ -25,14 +25,15 @@ from transfer.settings import Rendition
 from webapp import create_app
 from webapp.extensions import Base, db, write_transaction
 from webapp.models import Painting, PaintingStyle, Picture, RenditionFile, State, User, now
-from webapp.storage.files import THUMBNAIL_EDGES_PX, Storage
+from webapp.storage.files import Storage
+from webapp.storage.thumbnails import RENDITION_EDGES_PX
 
 PASSWORD = "a short sentence"
 
 
 @dataclass(frozen=True)
-class Founded:
-    """A site on which Ada and Ben have signed up, to start copies of."""
+class SiteTemplate:
+    """Files to copy for each test's site, on which Ada and Ben have signed up."""
 
     empty: Path
     database: Path
@@ -41,18 +42,20 @@ class Founded:
 
 
 class MakeApp(Protocol):
-    """Starts a site."""
+    """Factory of sites."""
 
     def __call__(self, *, is_new: bool = False, **changes: Any) -> Flask: ...
 
 
 @pytest.fixture(scope="session")
-def founded(tmp_path_factory: pytest.TempPathFactory) -> Founded:
-    folder = tmp_path_factory.mktemp("founded")
+def site_template(tmp_path_factory: pytest.TempPathFactory) -> SiteTemplate:
+    folder = tmp_path_factory.mktemp("site")
     config = make_config(folder / "instance")
     database = config.instance_dir / "pic2paint.db"
     empty = folder / "empty.db"
-    with _running(create_app(config)) as app:
+    app = create_app(config)
+    with ExitStack() as stack:
+        stack.callback(close, app)
         with app.app_context():
             db.create_all()
             db.engine.dispose()
@@ -65,29 +68,18 @@ def founded(tmp_path_factory: pytest.TempPathFactory) -> Founded:
         response = ben.post("/sign-up", fields)
         assert response.location == "/studio", response.text
         cookies = {"Ada": ada.cookie or "", "Ben": ben.cookie or ""}
-    return Founded(empty, database, cookies, tmp_path_factory.mktemp("templates"))
+    return SiteTemplate(empty, database, cookies, tmp_path_factory.mktemp("templates"))
 
 
 def invite(owner: Browser, note: str = "") -> str:
-    """The path of a fresh invitation link."""
+    """Make an invitation and return the path of its link."""
     assert owner.post("/people/invitations", {"note": note}).status_code == 302
     field = next(e for e in owner.page("/people/").all("input") if "readonly" in e.attrib)
     return field.get("value", "").removeprefix("http://localhost")
 
 
-class _running(ExitStack):
-    """Closes an application's database at the end."""
-
-    def __init__(self, app: Flask) -> None:
-        super().__init__()
-        self._app = app
-
-    def __enter__(self) -> Flask:  # type: ignore[override]
-        self.callback(close, self._app)
-        return self._app
-
-
 def close(app: Flask) -> None:
+    """Close the connections of an application."""
     with app.app_context():
         db.session.remove()
         db.engine.dispose()
@@ -98,11 +90,11 @@ def close(app: Flask) -> None:
 
 @pytest.fixture
 def make_app(
-    founded: Founded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    site_template: SiteTemplate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[MakeApp]:
-    """Start a site: with Ada and Ben, or new; with changes to its settings."""
-    apps = []
-    # Nobody pulls the plug during these tests, and syncing takes a third of their time.
+    """Start sites: with Ada's and Ben's accounts or new, and with changed settings."""
+    apps: list[Flask] = []
+    # These tests survive no power cut, and syncing takes a third of their time.
     monkeypatch.setattr(os, "fsync", lambda _file: None)
 
     def do_not_sync(connection: sqlite3.Connection, _record: object) -> None:
@@ -111,11 +103,12 @@ def make_app(
     def make(*, is_new: bool = False, **changes: Any) -> Flask:
         config = make_config(tmp_path / f"instance-{len(apps)}", **changes)
         shutil.copy(
-            founded.empty if is_new else founded.database, config.instance_dir / "pic2paint.db"
+            site_template.empty if is_new else site_template.database,
+            config.instance_dir / "pic2paint.db",
         )
         app = create_app(config)
-        # Only saves the time of compiling the same templates for each test.
-        app.jinja_env.bytecode_cache = FileSystemBytecodeCache(str(founded.templates))
+        # Saves the time of compiling the same templates for each test.
+        app.jinja_env.bytecode_cache = FileSystemBytecodeCache(str(site_template.templates))
         with app.app_context():
             event.listen(db.engine, "connect", do_not_sync)
         apps.append(app)
@@ -128,36 +121,37 @@ def make_app(
 
 @pytest.fixture
 def app(make_app: MakeApp) -> Flask:
-    """A site on which Ada, who owns it, and Ben have accounts."""
+    """Start a site on which Ada, who owns it, and Ben have accounts."""
     return make_app()
 
 
 @pytest.fixture
 def new_app(make_app: MakeApp) -> Flask:
-    """A site on which nobody has signed up yet."""
+    """Start a site on which nobody has signed up yet."""
     return make_app(is_new=True)
 
 
 @pytest.fixture
-def enter(founded: Founded) -> Callable[[Flask, str], Browser]:
-    """A browser of Ada's or Ben's, logged in to a site that `make_app` started."""
-    return lambda app, name: Browser(app, name, founded.cookies[name])
+def enter(site_template: SiteTemplate) -> Callable[[Flask, str], Browser]:
+    """Open browsers of Ada's or Ben's, logged in to a site that `make_app` started."""
+    return lambda app, name: Browser(app, name, site_template.cookies[name])
 
 
 @pytest.fixture
 def visitor(app: Flask) -> Browser:
+    """Open a browser in which nobody is logged in."""
     return Browser(app)
 
 
 @pytest.fixture
 def ada(app: Flask, enter: Callable[[Flask, str], Browser]) -> Browser:
-    """The owner's browser."""
+    """Open the browser of the site's owner."""
     return enter(app, "Ada")
 
 
 @pytest.fixture
 def ben(app: Flask, enter: Callable[[Flask, str], Browser]) -> Browser:
-    """The browser of a member who came by an invitation."""
+    """Open the browser of a member who does not own the site."""
     return enter(app, "Ben")
 
 
@@ -168,7 +162,7 @@ def make_picture(
     *,
     is_style: bool = False,
 ) -> str:
-    """A stored picture of the owner's; its public id."""
+    """Store a picture of ``owner`` and return its public id."""
     picture_id = _new_id()
     with owner.app.app_context():
         storage = storage_of(owner.app)
@@ -200,7 +194,7 @@ def make_painting(
     has_animation: bool = False,
     **values: Any,
 ) -> str:
-    """A painting of the owner's with what belongs to it; its public id."""
+    """Store a painting of ``owner`` with its files and return its public id."""
     painting_id, attempt_id = _new_id(), uuid.uuid4().hex
     content = content or make_picture(owner)
     style = style or make_picture(owner, "Waves", (64, 64), is_style=True)
@@ -223,7 +217,7 @@ def make_painting(
         storage = storage_of(owner.app)
         for kind in renditions:
             storage.write(storage.rendition(painting_id, kind, attempt_id), files.png(96, 64))
-            for edge in THUMBNAIL_EDGES_PX:
+            for edge in RENDITION_EDGES_PX:
                 path = storage.rendition_thumbnail(painting_id, kind, attempt_id, edge)
                 storage.write(path, files.webp(96, 64))
         if has_animation:
@@ -257,13 +251,13 @@ def make_painting(
 
 
 def storage_of(app: Flask) -> Storage:
-    """The site's files."""
+    """Return the storage of a site."""
     storage: Storage = app.extensions["pic2paint-storage"]
     return storage
 
 
 def stored_files(app: Flask) -> list[Path]:
-    """Every file that the site keeps, from its folder on."""
+    """Return the paths of all files in a site's storage, relative to its folder."""
     config: Config = app.config["PIC2PAINT"]
     return sorted(
         path.relative_to(config.files_dir) for path in config.files_dir.rglob("*") if path.is_file()
@@ -271,13 +265,13 @@ def stored_files(app: Flask) -> list[Path]:
 
 
 def count(app: Flask, table: type[Base]) -> int:
-    """How many rows a table has."""
+    """Return the number of rows in a table."""
     with app.app_context():
         return db.session.scalar(select(func.count()).select_from(table)) or 0
 
 
 def row(app: Flask, painting_id: str) -> Painting:
-    """A painting's row, to read from."""
+    """Return a painting's row, detached from the database."""
     with app.app_context():
         painting = db.session.scalars(
             select(Painting).where(Painting.public_id == painting_id)
@@ -296,7 +290,7 @@ def change(app: Flask, painting_id: str, **values: Any) -> None:
 
 
 def upload(data: bytes, name: str = "photo.jpg") -> tuple[io.BytesIO, str]:
-    """A file as Flask's test client sends it."""
+    """Return a file as Flask's test client sends it."""
     return io.BytesIO(data), name
 
 

@@ -1,4 +1,4 @@
-"""Picture files of every kind that people send, and of some that nobody should."""
+"""Picture files of every accepted kind, and files that must be refused."""
 
 import functools
 import io
@@ -11,6 +11,7 @@ from PIL import Image
 Color = tuple[int, int, int]
 
 ORANGE: Color = (200, 100, 50)
+"""Default color of the pictures."""
 NOT_PICTURES = {
     "html": b"<!doctype html><script>alert(1)</script>" * 5,
     "svg": b'<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64" onload="alert(1)"/>',
@@ -21,8 +22,8 @@ NOT_PICTURES = {
 }
 
 
-def encoded(image: Image.Image, image_format: str, **options: Any) -> bytes:
-    """An image as a file."""
+def encode(image: Image.Image, image_format: str, **options: Any) -> bytes:
+    """Return an image as the bytes of a file."""
     buffer = io.BytesIO()
     image.save(buffer, image_format, **options)
     return buffer.getvalue()
@@ -30,24 +31,24 @@ def encoded(image: Image.Image, image_format: str, **options: Any) -> bytes:
 
 @functools.cache
 def jpeg(width: int = 64, height: int = 48, color: Color = ORANGE) -> bytes:
-    """A JPEG of one color."""
-    return encoded(Image.new("RGB", (width, height), color), "JPEG", quality=95, subsampling=0)
+    """Return a JPEG of one color."""
+    return encode(Image.new("RGB", (width, height), color), "JPEG", quality=95, subsampling=0)
 
 
 @functools.cache
 def png(width: int = 64, height: int = 48, color: Color = ORANGE) -> bytes:
-    """A PNG of one color."""
-    return encoded(Image.new("RGB", (width, height), color), "PNG")
+    """Return a PNG of one color."""
+    return encode(Image.new("RGB", (width, height), color), "PNG")
 
 
 @functools.cache
 def webp(width: int = 64, height: int = 48, color: Color = ORANGE) -> bytes:
-    """A WebP of one color, without loss."""
-    return encoded(Image.new("RGB", (width, height), color), "WEBP", lossless=True)
+    """Return a lossless WebP of one color."""
+    return encode(Image.new("RGB", (width, height), color), "WEBP", lossless=True)
 
 
 def quarters() -> Image.Image:
-    """An upright picture, wider than high; its quarters are red, green, blue, white by reading."""
+    """Return an image, wider than high: red and green quarters above, blue and white below."""
     image = Image.new("RGB", (96, 64), "white")
     for box, color in (
         ((0, 0, 48, 32), (255, 0, 0)),
@@ -59,12 +60,12 @@ def quarters() -> Image.Image:
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
-    """A PNG chunk."""
+    """Return a PNG chunk."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def png_of_header(width: int, height: int, data: bytes = b"") -> bytes:
-    """A PNG of bilevel gray whose compressed pixels are ``data``."""
+    """Return a PNG of bilevel gray whose compressed pixels are ``data``."""
     header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
@@ -73,20 +74,20 @@ def png_of_header(width: int, height: int, data: bytes = b"") -> bytes:
 
 @functools.cache
 def png_bomb(edge_px: int = 13_000) -> bytes:
-    """A valid picture of a few kilobytes with ``edge_px`` squared pixels."""
+    """Return a valid picture of a few kilobytes with ``edge_px`` squared pixels."""
     rows = bytes((edge_px + 7) // 8 + 1) * edge_px
     return png_of_header(edge_px, edge_px, zlib.compress(rows, 9))
 
 
 def png_with(*chunks: bytes) -> bytes:
-    """A fine PNG with more chunks before its pixels."""
+    """Return a valid PNG with more chunks before its pixels."""
     data = png()
     place = data.index(b"IDAT") - 4
     return data[:place] + b"".join(chunks) + data[place:]
 
 
 def with_broken_checksum(data: bytes, kind: bytes) -> bytes:
-    """A PNG whose chunk of this kind has a wrong checksum."""
+    """Return a PNG with a wrong checksum in its chunk of this kind."""
     start = data.index(kind)
     length = int.from_bytes(data[start - 4 : start], "big")
     damaged = bytearray(data)
@@ -95,7 +96,7 @@ def with_broken_checksum(data: bytes, kind: bytes) -> bytes:
 
 
 def icc_profile(red: tuple[float, ...], green: tuple[float, ...], blue: tuple[float, ...]) -> bytes:
-    """A display profile of a gamma of 2.2 and these primaries (XYZ, as seen under D50)."""
+    """Return a display profile of gamma 2.2 with these primaries (XYZ under D50)."""
 
     def xyz(values: tuple[float, ...]) -> bytes:
         return b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(v * 65536) for v in values))
@@ -123,7 +124,7 @@ def icc_profile(red: tuple[float, ...], green: tuple[float, ...], blue: tuple[fl
 
 
 def jpeg_segments(data: bytes) -> list[int]:
-    """The markers of a JPEG up to its pixels."""
+    """Return the markers of a JPEG up to its pixels."""
     markers, place = [], 2
     assert data[:2] == b"\xff\xd8"
     while True:
@@ -136,7 +137,7 @@ def jpeg_segments(data: bytes) -> list[int]:
 
 
 def webp_chunks(data: bytes) -> list[bytes]:
-    """The names of a WebP's chunks."""
+    """Return the names of a WebP's chunks."""
     assert data[:4] == b"RIFF"
     assert data[8:12] == b"WEBP"
     names, place = [], 12

@@ -1,4 +1,4 @@
-"""Rows set up directly, for tests of what happens between them."""
+"""Database rows, made directly, for tests of the queue and the schedule."""
 
 from sqlalchemy import select
 

@@ -19,7 +19,7 @@ NO_SITE = (
 
 
 def run(arguments: list[str], monkeypatch: pytest.MonkeyPatch, **environ: str) -> tuple[int, str]:
-    """Run `flask` on the site with nothing but these settings; its exit status and all it says."""
+    """Run `flask` with nothing but these settings; return its exit status and output."""
     for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environ.items():
@@ -65,9 +65,9 @@ def test_without_a_site_a_command_ends_in_one_sentence(
     if arguments == ["db"]:
         arguments = ["db", "upgrade", "--sql"]
 
-    status, told = run(arguments, monkeypatch, PIC2PAINT_INSTANCE=str(tmp_path / "instance"))
+    status, output = run(arguments, monkeypatch, PIC2PAINT_INSTANCE=str(tmp_path / "instance"))
 
-    assert (status, told) == (1, NO_SITE)
+    assert (status, output) == (1, NO_SITE)
     assert not (tmp_path / "instance").exists()
 
 
@@ -76,7 +76,7 @@ def test_without_a_site_a_command_ends_in_one_sentence(
 def test_without_a_database_a_command_ends_in_one_sentence(
     command: str, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    status, told = run(
+    status, output = run(
         [command],
         monkeypatch,
         PIC2PAINT_INSTANCE=str(tmp_path),
@@ -86,5 +86,5 @@ def test_without_a_database_a_command_ends_in_one_sentence(
     )
 
     assert status == 1
-    assert told.startswith("Error: The database ")
-    assert told.count("\n") == 1
+    assert output.startswith("Error: The database ")
+    assert output.count("\n") == 1

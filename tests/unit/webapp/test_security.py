@@ -12,7 +12,7 @@ from webapp.models import State
 
 
 def cookies(browser: Browser) -> dict[str, str]:
-    """The Set-Cookie headers of logging in and of choosing a look, by the cookie's name."""
+    """Return the Set-Cookie headers of signing up and of setting a theme, by the cookie's name."""
     answers = [
         browser.post("/sign-up", {"name": "Grace", "password": PASSWORD}),
         browser.post("/theme", {"theme": "dark"}),
@@ -22,7 +22,7 @@ def cookies(browser: Browser) -> dict[str, str]:
 
 
 def style_sheet(browser: Browser) -> str:
-    """The style sheet's address, which has a part that changes with the static files."""
+    """Return the style sheet's address, which changes with the static files."""
     return browser.page("/nothing", 404).first("link", rel="stylesheet").get("href", "")
 
 
@@ -33,7 +33,7 @@ def policy(header: str) -> dict[str, list[str]]:
 
 @pytest.fixture
 def addresses(ada: Browser) -> list[str]:
-    """A page, data, images of three kinds, a redirect, errors, and a static file."""
+    """Return addresses of pages, data, images, a redirect, errors, and a static file."""
     painting = make_painting(ada, State.RUNNING, [Rendition.STYLED], preview_version=1)
     return [
         "/",
@@ -86,46 +86,46 @@ def test_header_is_on_everything(ada: Browser, addresses: list[str], name: str, 
             assert response.headers.getlist(name) == [value], path
 
 
-def test_pages_are_kept_by_nobody(ada: Browser, addresses: list[str]) -> None:
+def test_pages_and_data_are_not_cached(ada: Browser, addresses: list[str]) -> None:
     for path in addresses:
         with ada.get(path) as response:
-            kept = response.headers["Cache-Control"]
+            cache_control = response.headers["Cache-Control"]
             if response.mimetype in {"text/html", "application/json"}:
-                assert kept == "no-store", path
-            # Nothing private may stay in a cache that others use.
-            assert "public" not in kept or path == style_sheet(ada), path
+                assert cache_control == "no-store", path
+            # Shared caches may keep nothing private.
+            assert "public" not in cache_control or path == style_sheet(ada), path
 
 
-def test_static_files_may_be_kept_for_a_while(ada: Browser) -> None:
+def test_static_files_are_cached_for_an_hour(ada: Browser) -> None:
     with ada.get(style_sheet(ada)) as response:
         assert response.mimetype == "text/css"
         assert "max-age=3600" in response.headers["Cache-Control"]
 
 
-def test_error_of_the_static_folder_is_not_kept(ada: Browser) -> None:
+def test_errors_of_the_static_folder_are_not_cached(ada: Browser) -> None:
     missing = style_sheet(ada).replace("site.css", "nothing.css")
     assert ada.get(missing).headers["Cache-Control"] == "no-store"
 
 
-def test_scripts_belong_to_one_version(ada: Browser) -> None:
+def test_scripts_import_each_other_from_the_same_version(ada: Browser) -> None:
     script = ada.page("/studio").first("script").get("src", "")
     folder = script.removesuffix("studio.js")
 
-    # What is imported is found beside it, below the address of this version.
+    # Imports are relative: they are found below the address of this version.
     assert folder == style_sheet(ada).replace("site.css", "js/") != "/static/js/"
     with ada.get(script) as response:
-        imported = re.findall(r' from "\./([a-z]+\.js)";', response.text)
+        imported = re.findall(r' from "\./([a-z]+\.js)";', response.get_data(as_text=True))
     assert imported
     for name in imported:
         with ada.get(folder + name) as response:
             assert response.mimetype == "text/javascript"
 
 
-def test_cookies_are_out_of_reach(make_app: MakeApp) -> None:
-    found = cookies(Browser(make_app(is_new=True)))
+def test_cookies_are_hidden_from_scripts_and_other_sites(make_app: MakeApp) -> None:
+    headers = cookies(Browser(make_app(is_new=True)))
 
-    assert set(found) == {"pic2paint", "theme"}
-    for header in found.values():
+    assert set(headers) == {"pic2paint", "theme"}
+    for header in headers.values():
         assert "HttpOnly" in header
         assert "SameSite=Lax" in header
         assert "Path=/" in header
@@ -161,7 +161,7 @@ def test_strict_transport_only_behind_tls(make_app: MakeApp, visitor: Browser) -
     assert response.headers["Strict-Transport-Security"] == "max-age=31536000"
 
 
-def test_session_ends_with_the_month(app: Flask) -> None:
+def test_session_lasts_thirty_days(app: Flask) -> None:
     assert app.permanent_session_lifetime == timedelta(days=30)
 
 
@@ -201,5 +201,6 @@ def test_no_page_needs_another_site(
     for path in addresses:
         with ada.get(path) as response:
             if response.mimetype == "text/html":
-                assert "https://" not in response.text
-                assert "http://" not in response.text
+                html = response.get_data(as_text=True)
+                assert "https://" not in html
+                assert "http://" not in html

@@ -12,50 +12,50 @@ WHOLE = StageGroup(0, 4, is_end=True)
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (50, 333), (256, 97), (1023, 31)])
 @pytest.mark.parametrize("tile_px", [16, 48, 128, 4096])
-def test_every_position_of_every_layer_is_answered_for_once(
+def test_every_position_of_every_layer_belongs_to_one_tile(
     height: int, width: int, tile_px: int
 ) -> None:
     for group in stage_groups(LAYERS, is_whole=False):
         shift = group.first
         tiles = split(group, height >> shift, width >> shift, tile_px, group.margin(LAYERS))
         for layer in filter(group.has, LAYERS):
-            after = pooling_depth(layer)
-            counted = torch.zeros(height >> after, width >> after)
+            depth = pooling_depth(layer)
+            counted = torch.zeros(height >> depth, width >> depth)
             for tile in tiles:
-                counted[tile.positions(after - shift)] += 1
+                counted[tile.positions(depth - shift)] += 1
             assert counted.eq(1).all()
 
 
-def test_every_layer_lies_in_one_leg_and_every_map_is_the_next_ones() -> None:
+def test_every_layer_lies_in_one_group_and_groups_follow_on_each_other() -> None:
     for is_whole in (False, True):
-        found = stage_groups(LAYERS, is_whole=is_whole)
-        assert all(sum(group.has(layer) for group in found) == 1 for layer in LAYERS)
-        assert all(one.first + one.poolings == other.first for one, other in pairwise(found))
-        assert [group.is_end for group in found] == [False] * (len(found) - 1) + [True]
+        groups = stage_groups(LAYERS, is_whole=is_whole)
+        assert all(sum(group.has(layer) for group in groups) == 1 for layer in LAYERS)
+        assert all(group.first + group.poolings == after.first for group, after in pairwise(groups))
+        assert [group.is_end for group in groups] == [False] * (len(groups) - 1) + [True]
 
 
 @pytest.mark.parametrize(
     ("layers", "count"), [({"relu1_1"}, 1), ({"relu2_2"}, 1), ({"relu1_1", "relu4_2"}, 3)]
 )
-def test_there_are_no_more_legs_than_needed(layers: set[str], count: int) -> None:
+def test_there_are_no_more_groups_than_needed(layers: set[str], count: int) -> None:
     assert len(stage_groups(layers, is_whole=False)) == count
 
 
 @pytest.mark.parametrize("edge", [50, 333, 1023])
-def test_windows_are_aligned_and_show_each_position_where_it_is(edge: int) -> None:
-    """Counting px along an edge, each position's first px is the same seen from its window."""
+def test_windows_are_aligned_and_hold_each_position_in_its_place(edge: int) -> None:
+    """The first px of each position, counted along an edge, is the same within its window."""
     spans = [tile.columns for tile in split(FRONT, 16, edge, 64, 8)]
     assert spans[0].begin == 0
     assert spans[-1].end == edge
-    assert all(one.end == other.begin for one, other in pairwise(spans))
+    assert all(span.end == following.begin for span, following in pairwise(spans))
     for span in spans:
         assert span.end - span.begin <= 64 + 15
-        assert span.seen_begin % 4 == 0
-        assert span.seen_begin == max(0, span.begin - 8)
-        assert span.seen_end == min(edge, span.end + 8)
+        assert span.window_begin % 4 == 0
+        assert span.window_begin == max(0, span.begin - 8)
+        assert span.window_end == min(edge, span.end + 8)
         for shift in range(3):
             whole = torch.arange(edge >> shift) << shift
-            window = torch.arange(edge)[span.seen][:: 1 << shift]
+            window = torch.arange(edge)[span.window][:: 1 << shift]
             assert torch.equal(whole[span.positions(shift)], window[span.in_window(shift)])
 
 
@@ -75,7 +75,7 @@ def test_windows_are_aligned_and_show_each_position_where_it_is(edge: int) -> No
 def test_the_margin_is_the_receptive_field(
     group: StageGroup, layers: set[str], margin: int
 ) -> None:
-    """To the last layer that is wanted, or to the map behind."""
+    """The margin reaches to the last requested layer, or to the output map."""
     assert group.margin(layers) == margin
 
 

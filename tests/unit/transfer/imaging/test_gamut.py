@@ -2,10 +2,10 @@ import pytest
 import torch
 
 from transfer.imaging import gamut
-from transfer.imaging.gamut import clamp, gamut_penalty
+from transfer.imaging.gamut import clamp, gamut_penalty, limit_chroma
 
 
-def test_what_can_be_shown_is_left_alone(generator: torch.Generator) -> None:
+def test_colors_within_the_range_have_no_penalty(generator: torch.Generator) -> None:
     image = torch.rand(1, 3, 5, 7, generator=generator)
     gradient = torch.rand(1, 3, 5, 7, generator=generator)
     before = gradient.clone()
@@ -43,3 +43,26 @@ def test_the_gradient_is_that_of_the_sum(
         step.view(-1)[place] = 1e-6
         slope = (whole(image + step) - whole(image - step)) / 2e-6
         assert gradient.view(-1)[place].item() == pytest.approx(slope.item(), rel=1e-4, abs=1e-6)
+
+
+def test_chroma_is_reduced_just_enough(generator: torch.Generator) -> None:
+    light = torch.rand(1, 1, 9, 7, generator=generator)
+    chroma = torch.randn(1, 3, 9, 7, generator=generator)
+
+    limited = limit_chroma(chroma, light)
+
+    color = light + limited
+    assert color.min() >= -1e-6
+    assert color.max() <= 1 + 1e-6
+    # One factor a pixel keeps the hue; where it is below 1, a channel touches the border.
+    factor = limited / chroma
+    assert torch.allclose(factor, factor[:, :1].expand_as(factor), atol=1e-5)
+    distance = torch.minimum(color, 1 - color).amin(dim=1)
+    assert ((factor[:, 0] > 1 - 1e-5) | (distance < 1e-5)).all()
+
+
+def test_chroma_with_headroom_stays() -> None:
+    light = torch.full((1, 1, 1, 2), 0.5)
+    chroma = torch.tensor([[[[0.4, 0.0]], [[-0.2, 0.0]], [[0.1, 0.0]]]])
+
+    assert torch.equal(limit_chroma(chroma, light), chroma)

@@ -23,7 +23,7 @@ def photo(content: Image.Image) -> Tensor:
 
 
 def task(photo: Tensor, *regions: Region) -> RenditionTask:
-    return RenditionTask(content=photo, regions=regions, start=photo, shown=lambda image: image)
+    return RenditionTask(content=photo, regions=regions, start=photo, to_rgb=lambda image: image)
 
 
 def everywhere(style: Image.Image | Tensor) -> Region:
@@ -44,7 +44,7 @@ ONLY_STYLE = AdvancedSettings(content_weight=0.0, smoothness_weight=0.0)
 ONLY_CONTENT = AdvancedSettings(content_weight=2.0, smoothness_weight=0.0)
 
 
-def test_weights_are_what_they_are_called(
+def test_each_term_is_proportional_to_its_weight(
     painter: Painter, photo: Tensor, style: Image.Image
 ) -> None:
     canvas = task(photo, everywhere(style))
@@ -62,7 +62,7 @@ def test_weights_are_what_they_are_called(
     )
 
 
-def test_the_style_in_itself_and_the_photo_in_itself_cost_nothing(
+def test_the_loss_of_the_style_and_of_the_photo_themselves_is_zero(
     painter: Painter, photo: Tensor
 ) -> None:
     canvas = task(photo, everywhere(photo))
@@ -98,7 +98,7 @@ def test_only_the_ratios_of_layer_weights_count(
     assert at(("relu1_1", 1), ("relu4_1", 0)) == shallow
 
 
-def test_pooling_changes_what_is_seen_below_the_first_stage(
+def test_pooling_changes_the_features_below_the_first_stage(
     painter: Painter, photo: Tensor, style: Image.Image
 ) -> None:
     canvas = task(photo, everywhere(style))
@@ -111,7 +111,7 @@ def test_pooling_changes_what_is_seen_below_the_first_stage(
     assert at("relu3_1", Pooling.MAX) != pytest.approx(at("relu3_1", Pooling.AVERAGE), rel=0.01)
 
 
-def test_a_style_seen_in_a_bigger_brush_is_its_own_enlargement(painter: Painter) -> None:
+def test_a_larger_brush_enlarges_the_style(painter: Painter) -> None:
     """The statistics of an image of large strokes are nearer to the style at brush size 2."""
     tiles = torch.rand(1, 3, 24, 32, generator=seeded(1))
     small = torch.nn.functional.interpolate(tiles, scale_factor=2)  # strokes of 2 px

@@ -29,11 +29,13 @@ def test_more_strength_goes_farther_for_less_weight() -> None:
 
 
 @pytest.mark.parametrize("backbone", ["compact", "vgg19", "vgg19-torchvision"])
-def test_every_backbone_sees_farther_as_farther(backbone: str) -> None:
-    seen = [backbone_distance(distance, backbone, 512) for distance in (0.2, 0.3, 0.4, 0.5, 0.65)]
+def test_every_backbones_distance_grows_with_the_distance(backbone: str) -> None:
+    converted = [
+        backbone_distance(distance, backbone, 512) for distance in (0.2, 0.3, 0.4, 0.5, 0.65)
+    ]
 
-    assert seen == sorted(seen)
-    assert 0 < seen[0] < seen[-1] < 1
+    assert converted == sorted(converted)
+    assert 0 < converted[0] < converted[-1] < 1
 
 
 def test_a_larger_picture_may_change_more_in_its_details() -> None:
@@ -46,12 +48,11 @@ def test_a_larger_picture_may_change_more_in_its_details() -> None:
 
 def slope(penalty: ContentPenalty, at: float) -> float:
     loss = torch.tensor(at, dtype=torch.float64, requires_grad=True)
-    penalty(loss).backward()
-    assert loss.grad is not None
-    return loss.grad.item()
+    (gradient,) = torch.autograd.grad(penalty(loss), loss)
+    return gradient.item()
 
 
-def test_a_held_loss_weighs_what_it_should_at_its_goal() -> None:
+def test_the_weight_applies_at_the_goal() -> None:
     penalty = ContentPenalty(0.7, goal=0.4, steepness=6)
 
     assert slope(penalty, 0.4) == pytest.approx(0.7)
@@ -61,7 +62,7 @@ def test_a_held_loss_weighs_what_it_should_at_its_goal() -> None:
     assert abs(slope(penalty, -1e-7)) < 1e-12
 
 
-def test_the_next_step_begins_with_what_this_one_has_found() -> None:
+def test_the_next_level_begins_with_the_weight_of_this_one() -> None:
     settings = Settings()
     penalty = ContentPenalty.of(settings, "vgg19", 512)
     goal = target_distance(0.5)
@@ -79,7 +80,7 @@ def test_the_next_step_begins_with_what_this_one_has_found() -> None:
     assert penalty.multiplier == 0.25
 
 
-def test_an_experts_weight_is_fixed() -> None:
+def test_a_weight_in_the_settings_is_fixed() -> None:
     penalty = ContentPenalty.of(
         Settings(advanced=AdvancedSettings(content_weight=0.3)), "compact", 512, multiplier=2.0
     )
@@ -97,7 +98,7 @@ def test_compact_compares_by_the_layer_that_it_knows_better() -> None:
     )
 
 
-def seen(painting: PaintResult, painter: Painter, photo: Tensor) -> float:
+def distance_of(painting: PaintResult, painter: Painter, photo: Tensor) -> float:
     backbone, layer = painter.backbone("compact"), content_layer(Settings(), "compact")
     with torch.no_grad():
         features = [
@@ -118,7 +119,7 @@ def test_pictures_of_different_styles_go_about_as_far_as_each_other(
     def ratio(advanced: AdvancedSettings) -> float:
         settings = Settings(long_edge_px=128, effort=Effort.DRAFT, advanced=advanced)
         near, far = (
-            seen(painter.paint(content, [one], settings), painter, photo)
+            distance_of(painter.paint(content, [one], settings), painter, photo)
             for one in (style, striped)
         )
         return far / near

@@ -50,8 +50,9 @@ def task(height: int, width: int, *, regions: int = 1, channels: int = 3) -> Ren
     guides: list[Tensor | None] = [None]
     if regions > 1:
         ramp = torch.linspace(0, 1, width).expand(1, 1, height, width)
-        guides = [ramp, (1 - ramp) * 0.5, torch.zeros(1, 1, height, width)]
-        guides[2][..., height // 2 : height // 2 + 3, 5:9] = 1.0
+        spot = torch.zeros(1, 1, height, width)
+        spot[..., height // 2 : height // 2 + 3, 5:9] = 1.0
+        guides = [ramp, (1 - ramp) * 0.5, spot]
     several = tuple(
         Region((style,), None, guide) for style, guide in zip(styles, guides[:regions], strict=True)
     )
@@ -101,7 +102,8 @@ def assert_the_same(
     tile_px: int,
     limit: float = 5e-5,
 ) -> None:
-    about = backbone, canvas.content, canvas.regions, *canvas.content.shape[2:], settings
+    height, width = canvas.content.shape[2:]
+    about = backbone, canvas.content, canvas.regions, height, width, settings
     tiled = [
         build_objective(*about, tile_px=tile_px, saved_from=saved_from)
         for saved_from in (None, 2, 0)
@@ -131,21 +133,27 @@ def test_tiles_give_the_gradient_of_the_whole(
     ],
     ids=lambda advanced: f"{advanced.pooling}-{advanced.content_layer}-{advanced.content_weight}",
 )
-def test_so_do_they_with_every_control(backbone: VggBackbone, advanced: AdvancedSettings) -> None:
+def test_tiles_give_the_gradient_of_the_whole_with_every_control(
+    backbone: VggBackbone, advanced: AdvancedSettings
+) -> None:
     assert_the_same(backbone, task(111, 143), Settings(advanced=advanced), 48)
 
 
 @pytest.mark.parametrize("brush_size", [0.5, 2.0])
-def test_so_do_they_with_other_brushes(backbone: VggBackbone, brush_size: float) -> None:
+def test_tiles_give_the_gradient_of_the_whole_with_other_brushes(
+    backbone: VggBackbone, brush_size: float
+) -> None:
     assert_the_same(backbone, task(111, 143), Settings(brush_size=brush_size), 48)
 
 
 @pytest.mark.parametrize("regions", [2, 3])
-def test_so_do_they_with_regions(backbone: VggBackbone, regions: int) -> None:
+def test_tiles_give_the_gradient_of_the_whole_with_regions(
+    backbone: VggBackbone, regions: int
+) -> None:
     assert_the_same(backbone, task(111, 143, regions=regions), Settings(), 48)
 
 
-def test_so_do_they_for_lightness_alone(backbone: VggBackbone) -> None:
+def test_tiles_give_the_gradient_of_the_whole_for_lightness_alone(backbone: VggBackbone) -> None:
     assert_the_same(backbone, task(111, 143, channels=1), Settings(), 48)
 
 
@@ -155,11 +163,11 @@ def exact() -> Painter:
 
 
 @pytest.mark.parametrize("name", ["compact", "vgg19"])
-def test_so_do_they_with_each_backbone(exact: Painter, name: str) -> None:
+def test_tiles_give_the_gradient_of_the_whole_with_each_backbone(exact: Painter, name: str) -> None:
     assert_the_same(exact.backbone(name), task(70, 131), Settings(), 32)
 
 
-# Tiles keep maps in half precision, too, and compute anew in it what has left no traces.
+# Tiles store maps in half precision, too, and compute anew in it the stages that saved nothing.
 @pytest.mark.parametrize(
     ("tile_px", "saved_from", "apart", "cosine"),
     [(None, None, 0.0, 0.9995), (64, 0, 1e-3, 0.999), (64, 2, 1e-3, 0.98), (64, None, 1e-3, 0.98)],
@@ -186,14 +194,14 @@ def test_half_precision_keeps_the_loss_and_the_gradients_direction(
     assert not torch.equal(gradient, rounded)
 
 
-def test_so_do_they_with_a_style_of_one_color(exact: Painter) -> None:
-    """Its covariance is no scale, and its mean far from the image's: where digits could go."""
+def test_tiles_give_the_gradient_of_the_whole_with_a_style_of_one_color(exact: Painter) -> None:
+    """The covariance is no scale and the mean is far from the image's: digits could cancel."""
     canvas = task(70, 131)
     flat = (Region((torch.full((1, 3, 64, 64), 0.9),), None, None),)
     assert_the_same(exact.backbone("compact"), replace(canvas, regions=flat), Settings(), 32, 1e-4)
 
 
-def test_a_photo_that_is_none_is_refused(backbone: VggBackbone) -> None:
+def test_a_photo_of_values_that_are_no_numbers_is_refused(backbone: VggBackbone) -> None:
     canvas = task(64, 80)
     canvas.content[..., 3, 5] = torch.nan
     with pytest.raises(NotFinite, match="content features"):
@@ -202,10 +210,10 @@ def test_a_photo_that_is_none_is_refused(backbone: VggBackbone) -> None:
 
 @pytest.mark.parametrize("tile_px", [None, 48])
 @pytest.mark.parametrize("regions", [1, 2])
-def test_an_evaluation_waits_for_no_number(
+def test_an_evaluation_does_not_wait_for_the_device(
     backbone: VggBackbone, tile_px: int | None, regions: int
 ) -> None:
-    """So that it can be recorded as a CUDA graph, and launched ahead."""
+    """A CUDA graph can only record an evaluation without waits."""
     canvas = task(111, 143, regions=regions)
     evaluate = build_objective(
         backbone, canvas.content, canvas.regions, 111, 143, Settings(), tile_px=tile_px
@@ -217,8 +225,8 @@ def test_an_evaluation_waits_for_no_number(
 
 
 @dataclass(frozen=True)
-class Unlikeness:
-    """Something that no sum over positions is: 1 - correlation, channel by channel, to a power."""
+class CorrelationTerm:
+    """Term that is no sum over positions: 1 - correlation, channel by channel, to a power."""
 
     layer: str
     reference: Tensor
@@ -241,7 +249,7 @@ class Unlikeness:
         own, square, shared, *_ = (slope.float().reshape(1, -1, 1, 1) for slope in gradients)
         return own + 2 * square * features + shared * self.reference[:, :, rows, columns]
 
-    def told(self, sums: Sequence[Tensor]) -> ValueAndGradients:
+    def value_and_gradients(self, sums: Sequence[Tensor]) -> ValueAndGradients:
         return autograd_value(self.loss, sums)
 
     def loss(self, sums: Sequence[Tensor]) -> Tensor:
@@ -255,7 +263,7 @@ def test_any_function_of_sums_may_be_a_term(backbone: VggBackbone) -> None:
     photo = to_tensor(picture(111, 143, 5))
     with torch.no_grad():
         reference = backbone.features(photo, ["relu4_2"])["relu4_2"]
-    term = Unlikeness("relu4_2", reference)
+    term = CorrelationTerm("relu4_2", reference)
 
     def whole(image: Tensor) -> Tensor:
         features = backbone.features(image, ["relu4_2"])["relu4_2"]
@@ -291,20 +299,20 @@ def test_a_smaller_margin_is_not_enough(
 
     monkeypatch.setattr(StageGroup, "margin", narrow)
     apart = (in_tiles() - gradient).norm() / gradient.norm()
-    # Nothing begins with the second stage: it belongs to the first leg.
+    # No group begins with the second stage: it belongs to the first group.
     assert (apart > 1e-4) == (stage != 1)
 
 
 @pytest.mark.parametrize("band_rows", [1, 7, 256])
 @pytest.mark.parametrize(("height", "width"), [(1, 9), (16, 1), (23, 31)])
-def test_the_smoothness_is_the_same_in_bands(
+def test_the_total_variation_is_the_same_in_bands(
     monkeypatch: pytest.MonkeyPatch, band_rows: int, height: int, width: int
 ) -> None:
     monkeypatch.setattr(module, "_BAND_ROWS", band_rows)
     image = torch.rand(1, 3, height, width, generator=seeded(0))
     found = torch.zeros_like(image)
 
-    loss = module._add_roughness(image, found, 2.0)
+    loss = module._add_total_variation(image, found, 2.0)
 
     expected, gradient = with_autograd_gradient(lambda image: 2.0 * total_variation(image))(image)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)

@@ -11,7 +11,7 @@ from transfer.objective import statistics as module
 from transfer.objective.statistics import Statistics, average, moments, moments_backward, statistics
 
 
-def test_agrees_with_numpy(generator: torch.Generator) -> None:
+def test_statistics_agree_with_numpy(generator: torch.Generator) -> None:
     features = torch.randn(1, 5, 7, 9, generator=generator, dtype=torch.float64) * 3 + 100
 
     found = statistics(features)
@@ -37,7 +37,7 @@ def test_the_order_of_positions_does_not_matter(generator: torch.Generator) -> N
     assert torch.allclose(found.covariance, turned.covariance)
 
 
-def test_gradient(generator: torch.Generator) -> None:
+def test_statistics_have_a_gradient(generator: torch.Generator) -> None:
     features = torch.rand(1, 3, 4, 5, generator=generator, dtype=torch.float64).requires_grad_()
 
     def flat(features: Tensor) -> tuple[Tensor, Tensor]:
@@ -101,7 +101,7 @@ def test_moments_agree_with_numpy(
     assert np.allclose(second, weighted @ centered.T)
 
 
-def test_do_not_cancel_far_from_zero() -> None:
+def test_moments_do_not_cancel_far_from_zero() -> None:
     """In single precision, of values of which only the fourth digit says anything."""
     features = 1000.0 + torch.rand(1, 3, 40, 50, generator=seeded(0))
 
@@ -113,7 +113,7 @@ def test_do_not_cancel_far_from_zero() -> None:
 
 @pytest.mark.parametrize("has_weights", [True, False])
 @pytest.mark.parametrize("band", [7, 10_000])
-def test_what_is_pulled_is_the_gradient(
+def test_moments_backward_is_the_gradient_of_autograd(
     monkeypatch: pytest.MonkeyPatch, generator: torch.Generator, band: int, has_weights: bool
 ) -> None:
     monkeypatch.setattr(module, "_BAND_POSITIONS", band)
@@ -122,11 +122,11 @@ def test_what_is_pulled_is_the_gradient(
     weights = torch.rand(1, 1, 4, 5, generator=generator, dtype=torch.float64)
     weights[0, 0, 0] = 0.0
 
-    def told(features: Tensor) -> Tensor:
+    def loss(features: Tensor) -> Tensor:
         first, second = moments(features, about, weights if has_weights else None)
         return first.pow(3).sum() + (second * second.roll(1)).sum()
 
-    (expected,) = torch.autograd.grad(told(features), features)
+    (expected,) = torch.autograd.grad(loss(features), features)
     sums = tuple(
         one.detach().requires_grad_()
         for one in moments(features, about, weights if has_weights else None)

@@ -15,7 +15,7 @@ def quadratic(condition: float) -> tuple[Tensor, Tensor]:
     return scales, torch.linspace(-1, 1, 50, dtype=torch.float64)
 
 
-def test_finds_the_minimum_of_a_quadratic() -> None:
+def test_minimize_finds_the_minimum_of_a_quadratic() -> None:
     scales, minimum = quadratic(100.0)
 
     found = minimize(
@@ -41,10 +41,10 @@ def test_is_as_good_as_torch() -> None:
     def closure() -> Tensor:
         optimizer.zero_grad()
         loss = valley(other)
-        loss.backward()
+        (other.grad,) = torch.autograd.grad(loss, other)
         return loss
 
-    optimizer.step(closure)
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
 
     assert valley(found).item() <= max(1e-6, 10 * valley(other).item())
 
@@ -61,7 +61,7 @@ def test_counts_evaluations_and_reports_each() -> None:
         torch.ones(3),
         with_autograd_gradient(objective),
         7,
-        lambda found: reports.append((found.number, found.loss)),
+        lambda iterate: reports.append((iterate.number, iterate.loss)),
     )
 
     assert len(calls) == 7
@@ -77,7 +77,7 @@ def test_returns_the_best_image_and_leaves_the_start_alone() -> None:
         start,
         with_autograd_gradient(lambda image: (torch.cosh(3 * image) - 1).sum()),
         30,
-        lambda found: seen.append((found.loss, found.image)),
+        lambda iterate: seen.append((iterate.loss, iterate.image)),
     )
 
     assert torch.equal(start, torch.full((4,), 2.0))
@@ -102,7 +102,7 @@ def test_stops_where_the_gradient_vanishes() -> None:
         torch.zeros(3),
         with_autograd_gradient(lambda image: (image * 0.0).sum()),
         20,
-        lambda found: calls.append(found.number),
+        lambda iterate: calls.append(iterate.number),
     )
 
     assert calls == [1]
@@ -110,7 +110,7 @@ def test_stops_where_the_gradient_vanishes() -> None:
 
 
 def far_above_zero(image: Tensor) -> Tensor:
-    """What is left of it cannot be made small: after a few evaluations it hardly falls."""
+    """Loss that cannot fall below 10, and hardly falls after a few evaluations."""
     return 10.0 + image.pow(4).sum()
 
 
@@ -118,10 +118,10 @@ def test_stops_where_the_loss_has_come_to_rest() -> None:
     losses: list[float] = []
     start = torch.linspace(-1, 1, 30)
 
-    def hear(found: Iterate) -> None:
-        losses.append(found.loss)
+    def record(iterate: Iterate) -> None:
+        losses.append(iterate.loss)
 
-    minimize(start, with_autograd_gradient(far_above_zero), 100, hear)
+    minimize(start, with_autograd_gradient(far_above_zero), 100, record)
 
     assert PATIENCE < len(losses) < 2 * PATIENCE
     lows = [min(losses[: number + 1]) for number in range(len(losses))]
@@ -129,14 +129,14 @@ def test_stops_where_the_loss_has_come_to_rest() -> None:
     assert lows[-2] <= 0.99 * lows[-2 - PATIENCE]
 
 
-def test_goes_on_where_somebody_asks_for_it() -> None:
+def test_run_all_goes_on_after_the_loss_has_come_to_rest() -> None:
     calls: list[int] = []
 
     minimize(
         torch.linspace(-1, 1, 30),
         with_autograd_gradient(far_above_zero),
         40,
-        lambda found: calls.append(found.number),
+        lambda iterate: calls.append(iterate.number),
         run_all=True,
     )
 
@@ -144,7 +144,7 @@ def test_goes_on_where_somebody_asks_for_it() -> None:
 
 
 @pytest.mark.parametrize("stop", [1, 5, PATIENCE + 1])
-def test_comes_to_rest_where_it_would_have_without_a_stop(stop: int) -> None:
+def test_a_resumed_run_comes_to_rest_where_it_would_have_without_a_stop(stop: int) -> None:
     seen: list[Iterate] = []
     loss, start = with_autograd_gradient(far_above_zero), torch.linspace(-1, 1, 30)
     minimize(start, loss, 100, seen.append)
@@ -156,7 +156,7 @@ def test_comes_to_rest_where_it_would_have_without_a_stop(stop: int) -> None:
     assert len(seen) - whole == whole - stop + 1
 
 
-def test_what_the_callback_raises_passes_through() -> None:
+def test_an_exception_of_the_callback_passes_through() -> None:
     def stop(*_: object) -> None:
         raise KeyError("stop")
 
@@ -171,7 +171,7 @@ def test_gives_up_where_there_is_no_number_to_begin_with() -> None:
         torch.ones(3),
         with_autograd_gradient(lambda image: (image * math.nan).sum()),
         20,
-        lambda found: calls.append(found.number),
+        lambda iterate: calls.append(iterate.number),
     )
 
     assert calls == [1]
@@ -181,11 +181,11 @@ def test_gives_up_where_there_is_no_number_to_begin_with() -> None:
 @pytest.mark.parametrize("chunk", [7, 1 << 20])
 @pytest.mark.parametrize("is_fp16", [True, False])
 @pytest.mark.parametrize("stop", [1, 2, 9, 20])
-def test_goes_on_as_if_it_had_not_stopped(
+def test_a_resumed_run_goes_on_as_if_it_had_not_stopped(
     monkeypatch: pytest.MonkeyPatch, stop: int, is_fp16: bool, chunk: int
 ) -> None:
     """Also after a step that overshot (of the bumps, some do)."""
-    monkeypatch.setattr(stored_vectors, "_CHUNK", chunk)
+    monkeypatch.setattr(stored_vectors, "_CHUNK_VALUES", chunk)
 
     @with_autograd_gradient
     def bumps(image: Tensor) -> Tensor:
@@ -193,11 +193,11 @@ def test_goes_on_as_if_it_had_not_stopped(
 
     seen: list[Iterate] = []
     start = torch.linspace(-2, 2, 30)
-    how = partial(minimize, history=6, is_fp16=is_fp16, run_all=True)
-    whole = how(start, bumps, 40, seen.append)
+    run = partial(minimize, history=6, is_fp16=is_fp16, run_all=True)
+    whole = run(start, bumps, 40, seen.append)
     at = seen[stop - 1]
 
-    found = how(at.image, bumps, 41 - stop, seen.append, optimizer_state=at.optimizer_state)
+    found = run(at.image, bumps, 41 - stop, seen.append, optimizer_state=at.optimizer_state)
 
     assert any(one.optimizer_state.best is not None for one in seen)
     assert torch.equal(found, whole)

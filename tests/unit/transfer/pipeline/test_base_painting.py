@@ -31,48 +31,48 @@ def base(painter: Painter, content: Image.Image, style: Image.Image) -> BasePain
 
 
 class Stopped(Cancelled):
-    """Half way."""
+    """A painting was stopped half way, at this checkpoint."""
 
     def __init__(self, checkpoint: bytes) -> None:
         super().__init__("enough")
         self.checkpoint = checkpoint
 
 
-def stop_amid(progress: Progress) -> None:
+def stop_half_way(progress: Progress) -> None:
     if progress.fraction > 0.5:
         raise Stopped(progress.checkpoint())
 
 
-def difference(one: Image.Image, other: Image.Image) -> float:
-    left, right = (np.asarray(image, dtype=float) / 255 for image in (one, other))
+def difference(first: Image.Image, second: Image.Image) -> float:
+    left, right = (np.asarray(image, dtype=float) / 255 for image in (first, second))
     return float(np.abs(left - right).mean())
 
 
-def test_more_goes_on_as_if_it_had_not_stopped(
+def test_a_continued_painting_equals_one_that_never_stopped(
     painter: Painter, content: Image.Image, style: Image.Image
 ) -> None:
-    """A painting of one scale, in two goes and in one."""
+    """Paintings of one level are compared: in two runs and in one."""
     losses: list[float] = []
     states: list[bytes] = []
 
-    def listen(progress: Progress) -> None:
+    def on_progress(progress: Progress) -> None:
         losses.append(progress.loss)
 
-    first = painter.paint(content, [style], SMALL, listen, on_state=states.append)
+    first = painter.paint(content, [style], SMALL, on_progress, on_state=states.append)
     base = BasePainting(first.renditions[Rendition.STYLED], states[0])
-    painter.paint(content, [style], SMALL, listen, base=base)
-    in_two = losses.copy()
+    painter.paint(content, [style], SMALL, on_progress, base=base)
+    losses_of_two_runs = losses.copy()
     losses.clear()
     once = replace(SMALL, advanced=AdvancedSettings(evaluations=47))
-    painter.paint(content, [style], once, listen)
+    painter.paint(content, [style], once, on_progress)
 
     # The last evaluation of the first is the first of the second.
-    assert in_two[23] == in_two[24]
-    assert in_two[:24] + in_two[25:] == losses
+    assert losses_of_two_runs[23] == losses_of_two_runs[24]
+    assert losses_of_two_runs[:24] + losses_of_two_runs[25:] == losses
 
 
 @pytest.mark.parametrize("evaluations", [12, 60])
-def test_more_goes_on_however_long_it_was_painted_before(
+def test_a_painting_is_continued_from_its_last_loss_however_long_it_was_painted(
     painter: Painter, content: Image.Image, style: Image.Image, evaluations: int
 ) -> None:
     states: list[bytes] = []
@@ -93,22 +93,22 @@ def test_more_goes_on_however_long_it_was_painted_before(
     assert losses[0] == end
 
 
-def test_more_interrupted_goes_on_without_the_state_too(
+def test_an_interrupted_continuation_resumes_without_the_base_state_too(
     painter: Painter, base: BasePainting, content: Image.Image, style: Image.Image
 ) -> None:
-    """It may have given way meanwhile, and the checkpoint has what is needed."""
+    """The state may have been deleted meanwhile; the checkpoint has all that is needed."""
     whole = painter.paint(content, [style], SMALL, base=base)
     with pytest.raises(Stopped) as stopped:
-        painter.paint(content, [style], SMALL, stop_amid, base=base)
+        painter.paint(content, [style], SMALL, stop_half_way, base=base)
 
-    for left in (base, BasePainting(base.image)):
+    for resumed_base in (base, BasePainting(base.image)):
         rest = painter.paint(
-            content, [style], SMALL, base=left, checkpoint=stopped.value.checkpoint
+            content, [style], SMALL, base=resumed_base, checkpoint=stopped.value.checkpoint
         )
         assert rest.renditions == whole.renditions
 
 
-def test_without_its_state_more_goes_on_from_the_image(
+def test_without_its_state_a_painting_is_continued_from_the_image(
     painter: Painter, base: BasePainting, content: Image.Image, style: Image.Image
 ) -> None:
     losses: list[float] = []
@@ -124,7 +124,7 @@ def test_without_its_state_more_goes_on_from_the_image(
     assert difference(painted.renditions[Rendition.STYLED], base.image) < 0.1
 
 
-def test_larger_keeps_the_composition_and_paints_only_what_is_larger(
+def test_an_enlargement_keeps_the_composition_and_paints_only_larger_levels(
     painter: Painter, base: BasePainting, content: Image.Image, style: Image.Image
 ) -> None:
     sizes: list[int] = []
@@ -142,14 +142,14 @@ def test_larger_keeps_the_composition_and_paints_only_what_is_larger(
     assert difference(large.resize((80, 60), Image.Resampling.LANCZOS), base.image) < 0.08
 
 
-def test_the_state_is_of_no_use_at_a_larger_size(
+def test_the_state_is_refused_at_a_larger_size(
     painter: Painter, base: BasePainting, content: Image.Image, style: Image.Image
 ) -> None:
     with pytest.raises(CheckpointUnusable, match="other pictures or settings"):
         painter.paint(content, [style], LARGE, base=base)
 
 
-def test_all_renditions_go_on(
+def test_a_base_painting_leads_to_all_renditions(
     painter: Painter, base: BasePainting, content: Image.Image, style: Image.Image
 ) -> None:
     settings = replace(SMALL, renditions=tuple(Rendition))
@@ -161,7 +161,7 @@ def test_all_renditions_go_on(
 
 
 @pytest.mark.parametrize("first", [Rendition.HISTOGRAM, Rendition.LUMINANCE])
-def test_a_rendition_in_the_photos_colors_can_be_gone_on_from(
+def test_a_rendition_in_the_colors_of_the_photo_can_be_continued(
     painter: Painter, content: Image.Image, style: Image.Image, first: Rendition
 ) -> None:
     settings = replace(SMALL, renditions=(first,))
@@ -173,13 +173,13 @@ def test_a_rendition_in_the_photos_colors_can_be_gone_on_from(
         assert 0.0 < difference(painted.renditions[first], image) < 0.1
 
 
-def test_an_interrupted_print_goes_on_with_its_own_proof_only(
+def test_an_interrupted_enlargement_resumes_with_its_own_base_only(
     painter: Painter, base: BasePainting, content: Image.Image, style: Image.Image
 ) -> None:
     image = BasePainting(base.image)
     whole = painter.paint(content, [style], LARGE, base=image)
     with pytest.raises(Stopped) as stopped:
-        painter.paint(content, [style], LARGE, stop_amid, base=image)
+        painter.paint(content, [style], LARGE, stop_half_way, base=image)
     rest = painter.paint(content, [style], LARGE, base=image, checkpoint=stopped.value.checkpoint)
 
     assert rest.renditions == whole.renditions
@@ -196,7 +196,7 @@ def test_an_interrupted_print_goes_on_with_its_own_proof_only(
         ((160, 120), SMALL, InvalidSetting, "at least the 160 px of the earlier painting"),
     ],
 )
-def test_a_proof_that_does_not_fit_is_refused(
+def test_a_base_painting_that_does_not_fit_is_refused(
     painter: Painter,
     content: Image.Image,
     style: Image.Image,
@@ -209,22 +209,22 @@ def test_a_proof_that_does_not_fit_is_refused(
         painter.paint(content, [style], settings, base=BasePainting(Image.new("RGB", size)))
 
 
-def test_another_settings_state_is_refused(
+def test_a_state_of_other_settings_is_refused(
     painter: Painter, base: BasePainting, content: Image.Image, style: Image.Image
 ) -> None:
     with pytest.raises(CheckpointUnusable, match="other pictures or settings"):
         painter.paint(content, [style], replace(SMALL, strength=0.9), base=base)
 
 
-def test_the_state_is_told_after_the_rendition_and_only_of_the_first(
+def test_the_state_is_reported_once_and_after_the_first_rendition(
     painter: Painter, content: Image.Image, style: Image.Image
 ) -> None:
-    told: list[str] = []
+    events: list[str] = []
     painter.paint(
         content,
         [style],
         replace(SMALL, renditions=(Rendition.STYLED, Rendition.HISTOGRAM)),
-        on_rendition=lambda kind, _: told.append(kind.value),
-        on_state=lambda _: told.append("state"),
+        on_rendition=lambda kind, _: events.append(kind.value),
+        on_state=lambda _: events.append("state"),
     )
-    assert told == ["styled", "state", "histogram"]
+    assert events == ["styled", "state", "histogram"]

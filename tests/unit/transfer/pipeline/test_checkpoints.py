@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageSequence
 from safetensors.torch import load, save
 
-from transfer.engine import Progress, paint
+from transfer.engine import Painter, Progress
 from transfer.errors import Cancelled, CheckpointUnusable
 from transfer.imaging.masks import Region
 from transfer.optim.lbfgs import Best, LbfgsState
@@ -48,13 +48,17 @@ def pictures() -> tuple[Image.Image, Image.Image]:
     y, x = np.mgrid[0:64, 0:64] / 64.0
     waves = np.stack([x, y, 0.5 + 0.5 * np.sin(9 * x)], axis=2)
     checks = np.stack([(8 * x).astype(int) % 2, (8 * y).astype(int) % 2, 1 - x], axis=2)
-    return tuple(Image.fromarray((255 * p).astype(np.uint8)) for p in (waves, checks))
+    photo, style = (Image.fromarray((255 * p).astype(np.uint8)) for p in (waves, checks))
+    return photo, style
 
 
 def stopped_at(
-    fraction: float, settings: Settings = SETTINGS, masks: Sequence[Image.Image | None] = ()
+    painter: Painter,
+    fraction: float,
+    settings: Settings = SETTINGS,
+    masks: Sequence[Image.Image | None] = (),
 ) -> tuple[bytes, list[Rendition]]:
-    """The checkpoint of a painting that is stopped, and the renditions it had finished."""
+    """Stop a painting; return its checkpoint, and the renditions that it had finished."""
     content, style = pictures()
     taken: list[bytes] = []
     finished: list[Rendition] = []
@@ -65,7 +69,7 @@ def stopped_at(
             raise Cancelled("enough")
 
     with pytest.raises(Cancelled):
-        paint(
+        painter.paint(
             content,
             [style],
             settings,
@@ -77,23 +81,25 @@ def stopped_at(
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.5, 0.95])
-def test_a_painting_goes_on_where_it_was_stopped(fraction: float) -> None:
+def test_a_resumed_painting_equals_one_that_never_stopped(
+    painter: Painter, fraction: float
+) -> None:
     content, style = pictures()
-    whole = paint(content, [style], SETTINGS)
-    checkpoint, before = stopped_at(fraction)
+    whole = painter.paint(content, [style], SETTINGS)
+    checkpoint, before = stopped_at(painter, fraction)
     after: list[Rendition] = []
-    begun: list[float] = []
-    rest = paint(
+    fractions: list[float] = []
+    rest = painter.paint(
         content,
         [style],
         SETTINGS,
-        lambda progress: begun.append(progress.fraction),
+        lambda progress: fractions.append(progress.fraction),
         on_rendition=lambda kind, _: after.append(kind),
         checkpoint=checkpoint,
     )
-    assert begun[0] == pytest.approx(fraction, abs=0.06)
-    assert begun == sorted(begun)
-    assert begun[-1] == 1.0
+    assert fractions[0] == pytest.approx(fraction, abs=0.06)
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
     assert [*before, *after] == list(Rendition)
     assert set(rest.renditions) == set(Rendition)
     assert rest.evaluations < whole.evaluations
@@ -101,22 +107,25 @@ def test_a_painting_goes_on_where_it_was_stopped(fraction: float) -> None:
         assert rest.renditions[kind].tobytes() == whole.renditions[kind].tobytes()
 
 
-def test_without_the_optimizers_memory_it_is_the_same_to_the_eye(
+def test_a_painting_resumed_without_optimizer_state_is_the_same_to_the_eye(
+    painter: Painter,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     content, style = pictures()
-    whole = paint(content, [style], SETTINGS).renditions[Rendition.STYLED]
-    monkeypatch.setattr(checkpoints, "MEMORY_MAX_BYTES", 1000)
-    checkpoint, _ = stopped_at(0.5)
+    whole = painter.paint(content, [style], SETTINGS).renditions[Rendition.STYLED]
+    monkeypatch.setattr(checkpoints, "STORED_HISTORY_MAX_BYTES", 1000)
+    checkpoint, _ = stopped_at(painter, 0.5)
 
-    rest = paint(content, [style], SETTINGS, checkpoint=checkpoint).renditions[Rendition.STYLED]
+    rest = painter.paint(content, [style], SETTINGS, checkpoint=checkpoint).renditions[
+        Rendition.STYLED
+    ]
 
-    apart = np.abs(np.asarray(whole, dtype=float) - np.asarray(rest, dtype=float)) / 255
+    difference = np.abs(np.asarray(whole, dtype=float) - np.asarray(rest, dtype=float)) / 255
     # The photo and the style are 0.4 apart.
-    assert 0.0 < apart.mean() < 0.15
+    assert 0.0 < difference.mean() < 0.15
 
 
-def test_a_checkpoint_survives_the_way_through_bytes(generator: torch.Generator) -> None:
+def test_a_checkpoint_survives_a_round_trip_through_bytes(generator: torch.Generator) -> None:
     image = torch.rand(1, 3, 5, 7, generator=generator)
     done = {Rendition.STYLED: Image.fromarray(np.arange(60, dtype=np.uint8).reshape(4, 5, 3))}
     frames = {0: b"first", 17: b"\x00second"}
@@ -131,8 +140,10 @@ def test_a_checkpoint_survives_the_way_through_bytes(generator: torch.Generator)
 
 
 @pytest.mark.parametrize("is_best", [True, False])
-def test_what_the_optimizer_knows_survives_too(generator: torch.Generator, is_best: bool) -> None:
-    """Bit for bit: the smallest difference grows over the evaluations that follow."""
+def test_the_optimizer_state_survives_a_round_trip_through_bytes(
+    generator: torch.Generator, is_best: bool
+) -> None:
+    """The smallest difference would grow over the evaluations that follow."""
     image = torch.rand(1, 3, 5, 7, generator=generator)
     pairs = tuple(
         CurvaturePair(
@@ -168,8 +179,8 @@ def test_what_the_optimizer_knows_survives_too(generator: torch.Generator, is_be
         assert read.best.loss == 0.1
 
 
-def test_it_is_a_safetensors_file(generator: torch.Generator) -> None:
-    """Written here, and read by the library that the format comes from."""
+def test_a_checkpoint_is_a_safetensors_file(generator: torch.Generator) -> None:
+    """The library that the format comes from reads a checkpoint."""
     done = {Rendition.STYLED: Image.fromarray(np.arange(60, dtype=np.uint8).reshape(4, 5, 3))}
     step, change = torch.randn(2, 9, generator=generator)
     pair = CurvaturePair(Fp16Vector.of(step), Fp16Vector.of(change), torch.ones(()), torch.ones(()))
@@ -209,8 +220,8 @@ def test_an_unusable_checkpoint_is_refused_with_the_reason(data: bytes, reason: 
         Checkpoint.from_bytes(data, "id")
 
 
-def test_a_checkpoint_of_the_format_before_is_of_another_version() -> None:
-    """The painting then begins anew, with this sentence in the log."""
+def test_a_checkpoint_of_the_previous_format_is_of_another_version() -> None:
+    """The worker then paints from the beginning, and logs this sentence."""
     metadata = {
         "format": "pic2paint-checkpoint-3",
         "identity": "id",
@@ -252,7 +263,7 @@ PINNED_OPTIMIZER_JSON = (
 
 
 def test_the_fingerprints_cover_this_json() -> None:
-    """Byte for byte: one that comes out otherwise makes every stored checkpoint useless."""
+    """A fingerprint that differs in one byte makes every stored checkpoint useless."""
     photo, guide = torch.full((1, 3, 2, 4), 0.5), torch.ones(1, 1, 2, 4)
     styles = torch.zeros(1, 3, 3, 3), torch.ones(1, 3, 5, 3)
     regions = (Region(styles[:1], None, guide), Region(styles[1:], None, None))
@@ -277,7 +288,9 @@ def test_the_fingerprints_cover_this_json() -> None:
     optimizer = ", ".join([last_json, photo_json, regions_json, PINNED_OPTIMIZER_JSON])
 
     whole_hash = fingerprint(PINNED_SETTINGS, plans, photo, regions, "abc")
-    optimizer_hash = optimizer_fingerprint(PINNED_SETTINGS, ("compact", 2, 4), photo, regions)
+    optimizer_hash = optimizer_fingerprint(
+        PINNED_SETTINGS, Level("compact", 2, 4, 40), photo, regions
+    )
 
     assert f'"settings": {json.dumps(settings_as_json(PINNED_SETTINGS), sort_keys=True)}' == (
         PINNED_JSON
@@ -300,7 +313,7 @@ OTHER_SETTINGS: dict[str, Any] = {
     "color_map": ColorMap.PCA,
     "animation": True,
 }
-OTHER_EXPERT: dict[str, Any] = {
+OTHER_ADVANCED: dict[str, Any] = {
     "content_weight": 0.3,
     "smoothness_weight": 0.3,
     "style_layers": (("relu1_1", 1.0),),
@@ -311,13 +324,13 @@ OTHER_EXPERT: dict[str, Any] = {
 
 
 def test_the_fingerprint_covers_every_field_of_the_settings() -> None:
-    assert {field.name for field in fields(Settings)} == {*OTHER_SETTINGS, "expert"}
-    assert {field.name for field in fields(AdvancedSettings)} == set(OTHER_EXPERT)
+    assert {field.name for field in fields(Settings)} == {*OTHER_SETTINGS, "advanced"}
+    assert {field.name for field in fields(AdvancedSettings)} == set(OTHER_ADVANCED)
     changed: list[Settings] = [
         *(replace(Settings(), **{name: value}) for name, value in OTHER_SETTINGS.items()),
         *(
             Settings(advanced=AdvancedSettings(**{name: value}))
-            for name, value in OTHER_EXPERT.items()
+            for name, value in OTHER_ADVANCED.items()
         ),
     ]
 
@@ -329,11 +342,11 @@ def test_the_fingerprint_covers_every_field_of_the_settings() -> None:
         assert len(settings_as_json(settings).items() ^ usual.items()) == 2, settings
 
 
-def test_a_checkpoint_fits_only_its_own_painting() -> None:
-    checkpoint, _ = stopped_at(0.1)
+def test_a_checkpoint_fits_only_its_own_painting(painter: Painter) -> None:
+    checkpoint, _ = stopped_at(painter, 0.1)
     content, style = pictures()
     with pytest.raises(CheckpointUnusable, match="other pictures or settings"):
-        paint(style, [content], SETTINGS, checkpoint=checkpoint)
+        painter.paint(style, [content], SETTINGS, checkpoint=checkpoint)
 
 
 def half(is_left: bool) -> Image.Image:
@@ -342,18 +355,18 @@ def half(is_left: bool) -> Image.Image:
     return mask
 
 
-def test_a_masked_painting_goes_on_with_its_own_masks_only() -> None:
+def test_a_masked_painting_resumes_with_its_own_masks_only(painter: Painter) -> None:
     content, style = pictures()
     few = replace(SETTINGS, advanced=AdvancedSettings(evaluations=12))
-    checkpoint, _ = stopped_at(0.3, few, [half(True)])
+    checkpoint, _ = stopped_at(painter, 0.3, few, [half(True)])
 
-    rest = paint(content, [style], few, masks=[half(True)], checkpoint=checkpoint)
+    rest = painter.paint(content, [style], few, masks=[half(True)], checkpoint=checkpoint)
 
     outside = np.asarray(rest.renditions[Rendition.STYLED])[:, 40:]
     assert np.array_equal(outside, np.asarray(content)[:, 40:])
     for masks in ([], [half(False)]):
         with pytest.raises(CheckpointUnusable, match="other pictures or settings"):
-            paint(content, [style], few, masks=masks, checkpoint=checkpoint)
+            painter.paint(content, [style], few, masks=masks, checkpoint=checkpoint)
 
 
 @pytest.mark.parametrize(
@@ -362,24 +375,24 @@ def test_a_masked_painting_goes_on_with_its_own_masks_only() -> None:
         {"brush_size": 1.5},
         {"smoothness": 0.6},
         {"animation": True},
-        {"expert": AdvancedSettings(content_weight=0.3)},
+        {"advanced": AdvancedSettings(content_weight=0.3)},
     ],
 )
-def test_a_checkpoint_fits_only_its_own_settings(other: dict[str, Any]) -> None:
-    checkpoint, _ = stopped_at(0.1)
+def test_a_checkpoint_fits_only_its_own_settings(painter: Painter, other: dict[str, Any]) -> None:
+    checkpoint, _ = stopped_at(painter, 0.1)
     content, style = pictures()
     with pytest.raises(CheckpointUnusable, match="other pictures or settings"):
-        paint(content, [style], replace(SETTINGS, **other), checkpoint=checkpoint)
+        painter.paint(content, [style], replace(SETTINGS, **other), checkpoint=checkpoint)
 
 
 @pytest.mark.parametrize("fraction", [0.3, 0.95])
-def test_an_animation_keeps_the_frames_from_before(fraction: float) -> None:
+def test_an_animation_keeps_the_frames_from_before(painter: Painter, fraction: float) -> None:
     content, style = pictures()
     settings = replace(SETTINGS, animation=True, advanced=AdvancedSettings(evaluations=20))
-    checkpoint, _ = stopped_at(fraction, settings)
+    checkpoint, _ = stopped_at(painter, fraction, settings)
 
-    rest = paint(content, [style], settings, checkpoint=checkpoint)
+    rest = painter.paint(content, [style], settings, checkpoint=checkpoint)
 
     assert rest.animation is not None
     with Image.open(io.BytesIO(rest.animation)) as animation:
-        assert animation.n_frames == 20 + 1
+        assert len(ImageSequence.all_frames(animation)) == 20 + 1

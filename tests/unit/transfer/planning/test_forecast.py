@@ -60,43 +60,43 @@ def synthetic(source: random.Random) -> CostModel:
     )
 
 
-def painted(settings: Settings, device: CostModel, source: random.Random) -> TimedRun:
-    """What happens there, times and memory scattering by a twentieth."""
-    taken = estimate(counted(settings), device)
+def timed_run(settings: Settings, device: CostModel, source: random.Random) -> TimedRun:
+    """A run there, whose time and memory scatter by a twentieth."""
+    expected = estimate(counted(settings), device)
     return TimedRun(
         counted(settings),
-        taken.seconds * source.uniform(0.95, 1.05),
-        taken.peak_bytes * source.uniform(0.95, 1.05),
+        expected.seconds * source.uniform(0.95, 1.05),
+        expected.peak_bytes * source.uniform(0.95, 1.05),
     )
 
 
 @SAME_DEVICES
 @given(seed=st.integers(0, 2**32))
-def test_a_handful_of_runs_tells_of_all_others(seed: int) -> None:
+def test_seven_runs_suffice_to_forecast_all_others(seed: int) -> None:
     source = random.Random(seed)
     true = synthetic(source)
 
-    found = fit_cost_model(painted(settings, true, source) for settings in SEEN)
+    found = fit_cost_model(timed_run(settings, true, source) for settings in SEEN)
 
     for edge, effort, renditions in product(SITE_SIZES, Effort, (ALL[:1], ALL)):
         settings = Settings(long_edge_px=edge, effort=effort, renditions=renditions)
-        told, happens = estimate(counted(settings), found), estimate(counted(settings), true)
-        assert told.seconds == pytest.approx(happens.seconds, rel=0.25)
-        assert told.peak_bytes == pytest.approx(happens.peak_bytes, rel=0.25)
+        forecast, true_cost = estimate(counted(settings), found), estimate(counted(settings), true)
+        assert forecast.seconds == pytest.approx(true_cost.seconds, rel=0.25)
+        assert forecast.peak_bytes == pytest.approx(true_cost.peak_bytes, rel=0.25)
 
 
 @SAME_DEVICES
 @given(seed=st.integers(0, 2**32), factor=st.sampled_from([1e-6, 0.01, 100.0, 1e6]))
-def test_a_run_that_cannot_be_is_outvoted(seed: int, factor: float) -> None:
+def test_an_outlier_does_not_spoil_the_fit(seed: int, factor: float) -> None:
     source = random.Random(seed)
     true = synthetic(source)
-    runs = [painted(settings, true, source) for settings in SEEN] * 2
+    runs = [timed_run(settings, true, source) for settings in SEEN] * 2
     odd = runs[3]
 
-    found = fit_cost_model([TimedRun(odd.work, odd.seconds * factor, odd.peak_bytes), *runs])
+    found = fit_cost_model([TimedRun(odd.workload, odd.seconds * factor, odd.peak_bytes), *runs])
 
-    told, happens = estimate(counted(SEEN[1]), found), estimate(counted(SEEN[1]), true)
-    assert told.seconds == pytest.approx(happens.seconds, rel=0.25)
+    forecast, true_cost = estimate(counted(SEEN[1]), found), estimate(counted(SEEN[1]), true)
+    assert forecast.seconds == pytest.approx(true_cost.seconds, rel=0.25)
 
 
 VALUES = st.sampled_from([-1.0, 0.0, 1e-300, 1e-9, 1.0, 1e9, 1e300, math.inf, -math.inf, math.nan])
@@ -117,7 +117,7 @@ VALUES = st.sampled_from([-1.0, 0.0, 1e-300, 1e-9, 1.0, 1e9, 1e300, math.inf, -m
     ),
     effort=st.sampled_from(Effort),
 )
-def test_whatever_was_seen_forecasts_are_numbers_and_times_grow_with_size(
+def test_forecasts_are_numbers_and_times_grow_with_size_after_any_runs(
     runs: list[TimedRun], effort: Effort
 ) -> None:
     device = fit_cost_model(runs)
@@ -151,7 +151,7 @@ def test_a_larger_painting_of_as_many_scales_takes_more(
     edge: int, effort: Effort, backbone: Backbone, seed: int
 ) -> None:
     # With one more scale, most evaluations move to a smaller size: 382 px takes less than 381. Nor
-    # does memory always grow: what does not fit any more is computed on a lower rung.
+    # does memory always grow: what does not fit any more is computed by a smaller plan.
     device = synthetic(random.Random(seed))
     small, large = (
         estimate(count_work(Settings(effort=effort, backbone=backbone), *size), device)
@@ -179,16 +179,16 @@ def test_more_work_takes_longer(less: Settings, more: Settings) -> None:
 def test_styles_and_masks_count() -> None:
     one = at_first(Settings())
     four = at_first(Settings(), styles=4)
-    masked = at_first(Settings(), styles=4, masks=4)
+    mwork = at_first(Settings(), styles=4, masks=4)
 
-    assert one.seconds < four.seconds < masked.seconds
+    assert one.seconds < four.seconds < mwork.seconds
     # As measured: an evaluation of four regions takes 1.6 (compact) or 1.3 (vgg19) times as long.
-    assert 1.4 < masked.seconds / one.seconds < 1.7
-    assert one.peak_bytes == four.peak_bytes < masked.peak_bytes
+    assert 1.4 < mwork.seconds / one.seconds < 1.7
+    assert one.peak_bytes == four.peak_bytes < mwork.peak_bytes
     assert at_first(Settings(), masks=1) == one
 
 
-def test_work_is_what_is_planned() -> None:
+def test_counted_work_is_that_of_the_schedule() -> None:
     settings = Settings(renditions=ALL, backbone=Backbone.VGG19_TORCHVISION)
     steps = [step for plan in schedules(settings, 384, 512).values() for step in plan]
 
@@ -208,7 +208,7 @@ def test_other_weights_of_one_network_take_as_long() -> None:
     assert at_first(other) == at_first(Settings(backbone=Backbone.VGG19))
 
 
-def test_as_many_evaluations_as_planned_anyway_change_nothing() -> None:
+def test_asking_for_the_planned_number_of_evaluations_changes_nothing() -> None:
     planned = sum(step.evaluations for step in first_schedule(Settings(), 384, 512))
     told = [
         at_first(Settings(advanced=AdvancedSettings(evaluations=number))).seconds
@@ -219,9 +219,9 @@ def test_as_many_evaluations_as_planned_anyway_change_nothing() -> None:
     assert told[1] == at_first(Settings()).seconds
 
 
-def test_the_latest_runs_decide() -> None:
+def test_the_latest_runs_outweigh_older_ones() -> None:
     # A machine that is four times as fast: eight runs outweigh thirty.
-    asked = counted(Settings())
-    found = fit_cost_model([TimedRun(asked, 10.0)] * 8 + [TimedRun(asked, 40.0)] * 30)
+    work = counted(Settings())
+    found = fit_cost_model([TimedRun(work, 10.0)] * 8 + [TimedRun(work, 40.0)] * 30)
 
-    assert estimate(asked, found).seconds == pytest.approx(10.0, rel=0.25)
+    assert estimate(work, found).seconds == pytest.approx(10.0, rel=0.25)

@@ -8,7 +8,7 @@ import torch
 from tests.unit.transfer.conftest import picture
 from transfer.backbones.vgg import CONVOLUTIONS
 from transfer.training import distill
-from transfer.training.finetune import TrainConfig
+from transfer.training.finetune import TrainConfig, Trainer
 from transfer.training.layer_fit import FitConfig
 
 Tensors = dict[str, torch.Tensor]
@@ -16,17 +16,17 @@ Tensors = dict[str, torch.Tensor]
 
 @pytest.fixture
 def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Pictures, and a recipe and schedule small enough for them."""
+    """Pictures, and settings of fit and training small enough for them."""
     folder = tmp_path / "images"
     folder.mkdir()
     for seed in range(6):
         picture(70, 80, seed).save(folder / f"{seed}.png")
-    recipe = partial(FitConfig, widths=(8, 8, 8, 8, 8), images=4, crop_px=64, positions=16)
-    schedule = partial(
+    fit_config = partial(FitConfig, widths=(8, 8, 8, 8, 8), images=4, crop_px=64, positions=16)
+    train_config = partial(
         TrainConfig, steps=3, batch=4, crop_px=32, fresh=2, fresh_every=1, pool_at_start=4
     )
-    monkeypatch.setattr(distill, "FitConfig", recipe)
-    monkeypatch.setattr(distill, "TrainConfig", schedule)
+    monkeypatch.setattr(distill, "FitConfig", fit_config)
+    monkeypatch.setattr(distill, "TrainConfig", train_config)
     monkeypatch.setattr(distill, "_REPORTED", 2)
     return folder
 
@@ -57,16 +57,16 @@ def test_a_stopped_command_goes_on(images: Path, monkeypatch: pytest.MonkeyPatch
     whole = made(images)
     checkpoint = images.parent / "training.pt"
     steps = 0
-    step = distill.Trainer.step
+    step = Trainer.step
 
-    def interrupted(training: distill.Trainer) -> float:
+    def interrupted(training: Trainer) -> float:
         nonlocal steps
         steps += 1
         if steps == 3:
             raise KeyboardInterrupt
         return step(training)
 
-    monkeypatch.setattr(distill.Trainer, "step", interrupted)
+    monkeypatch.setattr(Trainer, "step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         made(images, "--checkpoint", str(checkpoint))
     monkeypatch.setattr(distill, "fit_student", None)  # not needed again

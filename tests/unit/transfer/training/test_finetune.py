@@ -117,10 +117,8 @@ def test_training_lowers_the_errors_on_other_pictures(teacher: Weights, start: S
 def test_a_run_repeats_itself_and_goes_on_from_its_state(
     teacher: Weights, start: Student, paints_at: int
 ) -> None:
-    schedule = replace(SMALL, paints_at=paints_at)
-    run, stopped, resumed = (
-        Trainer(start, teacher, pictures(range(4)), schedule) for _ in range(3)
-    )
+    config = replace(SMALL, paints_at=paints_at)
+    run, stopped, resumed = (Trainer(start, teacher, pictures(range(4)), config) for _ in range(3))
     losses = [run.step() for _ in range(5)]
     assert [stopped.step() for _ in range(2)] == losses[:2]
 
@@ -138,7 +136,7 @@ def test_a_run_repeats_itself_and_goes_on_from_its_state(
             assert torch.equal(found, expected)
 
 
-def test_it_learns_from_its_paintings(teacher: Weights, start: Student) -> None:
+def test_the_student_learns_from_its_paintings(teacher: Weights, start: Student) -> None:
     plain, painting = (
         Trainer(start, teacher, pictures(range(4)), replace(SMALL, paints_at=paints_at))
         for paints_at in (100, 1)
@@ -150,17 +148,17 @@ def test_it_learns_from_its_paintings(teacher: Weights, start: Student) -> None:
     assert losses[0][1] != losses[1][1]
 
 
-def test_a_state_of_another_schedule_is_refused(teacher: Weights, start: Student) -> None:
+def test_a_state_of_other_settings_is_refused(teacher: Weights, start: Student) -> None:
     run = Trainer(start, teacher, pictures(range(2)), SMALL)
     other = Trainer(start, teacher, pictures(range(2)), replace(SMALL, seed=1))
 
-    with pytest.raises(CheckpointUnusable, match="another training schedule"):
+    with pytest.raises(CheckpointUnusable, match="training with other settings"):
         other.restore(run.state())
 
 
 def test_the_rate_rises_stays_and_falls() -> None:
-    schedule = TrainConfig(steps=100, warmup=10, cooldown=20, rate=1.0)
+    config = TrainConfig(steps=100, warmup=10, cooldown=20, rate=1.0)
 
-    assert [schedule.rate_at(step) for step in (1, 10, 50, 80)] == [0.1, 1.0, 1.0, 1.0]
-    assert schedule.rate_at(91) == pytest.approx(0.5)
-    assert schedule.rate_at(100) == pytest.approx(0.05)
+    assert [config.rate_at(step) for step in (1, 10, 50, 80)] == [0.1, 1.0, 1.0, 1.0]
+    assert config.rate_at(91) == pytest.approx(0.5)
+    assert config.rate_at(100) == pytest.approx(0.05)

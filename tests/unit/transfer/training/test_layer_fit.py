@@ -54,7 +54,7 @@ def test_further_passes_help(generator: torch.Generator) -> None:
     assert errors[2] < 1.01 * errors[1]
 
 
-def test_the_whole_recipe_gives_a_network_and_repeats_itself(tmp_path: Path) -> None:
+def test_the_fit_gives_a_network_and_is_reproducible(tmp_path: Path) -> None:
     for seed in range(6):
         picture(70, 80, seed).save(tmp_path / f"{seed}.png")
     paths = sorted(tmp_path.iterdir())

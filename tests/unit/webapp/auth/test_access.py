@@ -1,4 +1,6 @@
-"""Who may go where: every route of the site, by every kind of visitor."""
+"""Access to every route of the site, by every kind of visitor."""
+
+from typing import Any
 
 import pytest
 from flask import Flask, url_for
@@ -19,7 +21,7 @@ FOR_ALL = {
     "health.healthz",
     "health.metrics",
 }
-"""For people without an account, too."""
+"""Routes for everybody, with or without an account."""
 FOR_MEMBERS = {
     "gallery.index",
     "pictures.upload",
@@ -28,18 +30,17 @@ FOR_MEMBERS = {
     "studio.show_forecast",
     "trash.index",
 }
-"""For everybody with an account."""
+"""Routes for everybody with an account."""
 FOR_THE_SITES_OWNER = {"admin.index", "admin.invite", "admin.withdraw"}
-
-
+"""Routes for the owner of the site."""
 FOR_ITS_OWNER = {
     "painting.show": 200,
     "painting.status": 200,
     "painting.cancel": 303,
     "painting.retry": 303,
-    "painting.again": 303,
-    "painting.more": 303,
-    "painting.larger": 303,
+    "painting.paint_again": 303,
+    "painting.paint_more": 303,
+    "painting.paint_larger": 303,
     "painting.move_to_trash": 302,
     "painting.restore": 303,
     "trash.confirm_removal": 200,
@@ -51,7 +52,7 @@ FOR_ITS_OWNER = {
     "media.rendition": 200,
     "media.rendition_thumbnail": 200,
 }
-"""For the one whom the thing in the address belongs to, and the status of what she gets."""
+"""Routes for the owner of the painting or picture in the address, with the answer's status."""
 PARTS = {"kind": "styled", "edge_px": 320, "version": 1, "filename": "site.css", "invitation_id": 1}
 
 ODD_IDS = [
@@ -88,9 +89,8 @@ def rules(tmp_path_factory: pytest.TempPathFactory) -> list[Rule]:
 def address(app: Flask, endpoint: str, **parts: object) -> str:
     with app.test_request_context():
         rule = next(rule for rule in app.url_map.iter_rules() if rule.endpoint == endpoint)
-        return url_for(
-            endpoint, **{k: v for k, v in (PARTS | parts).items() if k in rule.arguments}
-        )
+        values: dict[str, Any] = {k: v for k, v in (PARTS | parts).items() if k in rule.arguments}
+        return url_for(endpoint, **values)
 
 
 def method_of(app: Flask, endpoint: str) -> list[str]:
@@ -103,8 +103,8 @@ def ask(browser: Browser, method: str, path: str) -> int:
         return response.status_code
 
 
-def something(owner: Browser, endpoint: str) -> str:
-    """The id of something of the owner's that this route can show."""
+def make_owned_thing(owner: Browser, endpoint: str) -> str:
+    """Store a picture or painting that this route can show, and return its public id."""
     if endpoint.startswith("media.picture"):
         return make_picture(owner)
     is_trashed = endpoint.startswith("trash.")
@@ -132,7 +132,7 @@ def test_every_route_to_something_owned_is_listed_as_that(rules: list[Rule]) -> 
 def test_every_route_takes_one_method_or_is_a_form(rules: list[Rule]) -> None:
     methods = {rule.endpoint: (rule.methods or set()) - {"HEAD", "OPTIONS"} for rule in rules}
 
-    assert {endpoint for endpoint, found in methods.items() if len(found) > 1} == {
+    assert {endpoint for endpoint, names in methods.items() if len(names) > 1} == {
         "accounts.log_in",
         "accounts.sign_up",
     }
@@ -140,21 +140,21 @@ def test_every_route_takes_one_method_or_is_a_form(rules: list[Rule]) -> None:
 
 
 @pytest.mark.parametrize("endpoint", sorted(FOR_ITS_OWNER))
-def test_owner_gets_what_belongs_to_her(ada: Browser, endpoint: str) -> None:
-    public_id = something(ada, endpoint)
+def test_owner_gets_her_own_things(ada: Browser, endpoint: str) -> None:
+    public_id = make_owned_thing(ada, endpoint)
     for method in method_of(ada.app, endpoint):
         path = address(ada.app, endpoint, public_id=public_id)
         assert ask(ada, method, path) == FOR_ITS_OWNER[endpoint]
 
 
 @pytest.mark.parametrize("endpoint", sorted(FOR_ITS_OWNER))
-def test_others_get_the_same_as_for_nothing(
+def test_other_peoples_things_look_like_missing_ones(
     ada: Browser, ben: Browser, visitor: Browser, endpoint: str
 ) -> None:
     app = ada.app
-    # Owning the site is no key to what belongs to others.
+    # Owning the site gives no access to other people's things.
     for owner, stranger in ((ada, ben), (ben, ada)):
-        public_id = something(owner, endpoint)
+        public_id = make_owned_thing(owner, endpoint)
         before = stored_files(app), count(app, Painting), count(app, Picture)
         path = address(app, endpoint, public_id=public_id)
         nothing = address(app, endpoint, public_id="a" * 22)
@@ -175,7 +175,7 @@ def test_members_pages_ask_visitors_to_log_in(
     path = address(ben.app, endpoint)
     for method in method_of(ben.app, endpoint):
         assert ask(visitor, method, path) == 302
-        # An empty form is no order, but it is a member's.
+        # Members reach the view, which refuses the empty form.
         assert ask(ben, method, path) in {200, 400, 422}
 
 
@@ -199,7 +199,7 @@ def test_open_pages_are_open(visitor: Browser, endpoint: str) -> None:
 
 
 @pytest.mark.parametrize("endpoint", sorted(FOR_ITS_OWNER))
-def test_odd_ids_are_not_there(ada: Browser, visitor: Browser, endpoint: str) -> None:
+def test_odd_ids_are_not_found(ada: Browser, visitor: Browser, endpoint: str) -> None:
     template = address(ada.app, endpoint, public_id="PLACE")
     for odd in ODD_IDS:
         path = template.replace("PLACE", odd)
@@ -216,7 +216,7 @@ def test_other_methods_are_refused_everywhere(ada: Browser, method: str) -> None
             assert response.status_code == 405, path
 
 
-def test_id_that_differs_in_one_character_is_not_there(ada: Browser) -> None:
+def test_id_that_differs_in_one_character_is_not_found(ada: Browser) -> None:
     painting = make_painting(ada)
     for other in (painting[:-1], painting + "a", painting.upper() + "A", painting[1:] + "z"):
         assert ada.get(f"/paintings/{other}").status_code == 404

@@ -1,4 +1,4 @@
-"""What is learned from paintings, and what is told to people."""
+"""Tests of forecasts: what is fitted to paintings, and what people are shown."""
 
 import random
 from collections.abc import Iterator
@@ -47,14 +47,14 @@ def site(config: Config) -> Iterator[Flask]:
         pytest.param([], [3], [], id="an empty line"),
     ],
 )
-def test_the_line_is_worked_off_by_whoever_is_free_first(
+def test_queued_paintings_are_taken_by_the_first_free_worker(
     seconds: list[float], busy: list[float], estimate: list[float]
 ) -> None:
     line = [QueuedPainting(number, 1, each) for number, each in enumerate(seconds)]
     assert list(wait_times(line, busy).values()) == estimate
 
 
-def test_finish_times_hold_in_an_hour_of_mixed_paintings() -> None:
+def test_forecasts_hold_in_an_hour_of_mixed_paintings() -> None:
     # Against a simulation of what the workers do, with times that scatter by a tenth.
     source = random.Random(5)
     kinds = [(Effort.DRAFT, 256), (Effort.STANDARD, 512), (Effort.FINE, 256), (Effort.DRAFT, 1024)]
@@ -73,16 +73,18 @@ def test_finish_times_hold_in_an_hour_of_mixed_paintings() -> None:
         history.append(TimedRun(asked(*kind), took(*kind)))
     found = fit_cost_model(history)
 
-    queued, actual = [], {}
+    queued: list[QueuedPainting] = []
+    actual: dict[int, float] = {}
     while sum(actual.values()) < 3600:
         kind = source.choice(kinds)
         number = len(queued)
         seconds = estimate(asked(*kind), found).seconds
         queued.append(QueuedPainting(number, source.randrange(3), seconds))
         actual[number] = took(*kind)
-    told = wait_times(schedule.queue_order(queued, {}), [0.0])
+    waits_s = wait_times(schedule.queue_order(queued, {}), [0.0])
 
-    clock, left, used = 0.0, list(queued), {}
+    clock, left = 0.0, list(queued)
+    used: dict[int, float] = {}
     errors = []
     while left:
         item = schedule.next_painting(left, used)
@@ -91,7 +93,7 @@ def test_finish_times_hold_in_an_hour_of_mixed_paintings() -> None:
         seconds = actual[item.painting_id]
         used[item.user_id] = used.get(item.user_id, 0.0) + seconds
         clock += seconds
-        errors.append((clock, abs(told[item.painting_id] + item.seconds - clock) / clock))
+        errors.append((clock, abs(waits_s[item.painting_id] + item.seconds - clock) / clock))
     # Two people's turns may change places when a painting takes a little longer than expected:
     # one painting more or less matters in the first minutes, and hardly afterwards.
     assert max(error for finish, error in errors if finish > 300) < 0.25
@@ -115,7 +117,7 @@ def finished(user_id: int, seconds: float, **values: object) -> None:
         )
 
 
-def test_a_sentence_tells_the_wait_and_the_painting_apart(site: Flask) -> None:
+def test_the_sentence_names_waiting_and_painting_times(site: Flask) -> None:
     ada, ben = make_user("ada"), make_user("ben")
     finished(ada, 30)
     finished(ada, 2, is_resumed=True)
@@ -134,7 +136,7 @@ def test_a_sentence_tells_the_wait_and_the_painting_apart(site: Flask) -> None:
     )
 
 
-def test_what_was_painted_here_is_learned_from(site: Flask) -> None:
+def test_forecasts_are_fitted_to_paintings_of_this_machine(site: Flask) -> None:
     ada = make_user("ada")
     assert eta.fit_recent(db.session()) == CostModel()
     before = eta.painting_eta(make_painting(ada))
@@ -149,7 +151,7 @@ def test_what_was_painted_here_is_learned_from(site: Flask) -> None:
     assert after.peak_bytes == pytest.approx(2 * before.peak_bytes, rel=0.25)
 
 
-def test_styles_that_count_for_nothing_take_no_time(site: Flask) -> None:
+def test_styles_of_weight_zero_take_no_time(site: Flask) -> None:
     ada = make_user("ada")
     one, two, three = (make_painting(ada) for _ in range(3))
     with write_transaction() as database:
@@ -177,5 +179,5 @@ def test_styles_that_count_for_nothing_take_no_time(site: Flask) -> None:
         (7300, "about 2 hours"),
     ],
 )
-def test_durations_are_said_as_people_say_them(seconds: float, words: str) -> None:
+def test_durations_are_written_as_people_say_them(seconds: float, words: str) -> None:
     assert eta.duration_text(seconds) == words

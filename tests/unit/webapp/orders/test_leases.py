@@ -1,6 +1,6 @@
-"""The fence: only the attempt that holds a painting changes it."""
+"""Tests of the fence: only the attempt that holds a painting changes it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from flask import Flask
@@ -10,7 +10,7 @@ from config import Config
 from tests.unit.webapp.rows import make_painting, make_user, reread
 from transfer.settings import Rendition
 from webapp import create_app
-from webapp.extensions import db
+from webapp.extensions import db, get_config
 from webapp.models import Attempt, Outcome, RenditionFile, State
 from webapp.orders import leases, place, schedule
 from webapp.orders.leases import Lease
@@ -32,7 +32,7 @@ def claim(worker: str = "w") -> Lease:
     return taken
 
 
-def test_progress_is_stored_and_cancellation_is_seen(site: Flask) -> None:
+def test_progress_is_stored_and_a_lease_tells_of_cancellation(site: Flask) -> None:
     painting = make_painting(make_user("ada"))
     held = claim()
     assert leases.report(held, 0.25, has_new_preview=True)
@@ -44,21 +44,22 @@ def test_progress_is_stored_and_cancellation_is_seen(site: Flask) -> None:
     assert reread(painting).preview_version == 1
 
 
-def test_every_sign_of_life_moves_the_beat(site: Flask) -> None:
+def test_every_write_counts_as_a_heartbeat(site: Flask) -> None:
     painting = make_painting(make_user("ada"))
     held = claim()
-    beats = [reread(painting).heartbeat]
-    for sign in (
+    counts = [reread(painting).heartbeat]
+    writes: list[Callable[[], bool]] = [
         lambda: leases.heartbeat(held),
         lambda: leases.report(held, 0.1),
         lambda: leases.add_rendition(held, Rendition.STYLED, 1, 1),
-    ):
-        assert sign()
-        beats.append(reread(painting).heartbeat)
-    assert beats == sorted(set(beats))
+    ]
+    for write in writes:
+        assert write()
+        counts.append(reread(painting).heartbeat)
+    assert counts == sorted(set(counts))
 
 
-def test_a_superseded_attempt_touches_no_row(site: Flask) -> None:
+def test_a_superseded_attempt_changes_no_row(site: Flask) -> None:
     painting = make_painting(make_user("ada"))
     stale = claim("stopped")
     assert leases.interrupt(stale)
@@ -86,7 +87,7 @@ def test_a_superseded_attempt_touches_no_row(site: Flask) -> None:
 
 def test_a_painting_that_takes_three_workers_down_fails_with_a_reason(site: Flask) -> None:
     painting = make_painting(make_user("ada"))
-    for _ in range(leases.MAX_CRASHES):
+    for _ in range(get_config().max_crashes):
         assert leases.interrupt(claim())
     assert reread(painting).state == State.FAILED
     assert painting.failure_reason is not None
@@ -97,9 +98,9 @@ def test_a_painting_that_takes_three_workers_down_fails_with_a_reason(site: Flas
     assert claim().checkpoint_attempt_id is None
 
 
-def test_being_handed_back_is_not_held_against_a_painting(site: Flask) -> None:
+def test_a_returned_painting_counts_no_crash(site: Flask) -> None:
     painting = make_painting(make_user("ada"))
-    for _ in range(leases.MAX_CRASHES + 1):
+    for _ in range(get_config().max_crashes + 1):
         leases.release(claim())
     assert (reread(painting).state, painting.crash_count) == (State.QUEUED, 0)
 

@@ -19,7 +19,7 @@ def make_old_and_young(ada: Browser, ben: Browser) -> list[str]:
     return [young, never]
 
 
-def test_what_lies_there_for_long_is_removed(ada: Browser, ben: Browser, app: Flask) -> None:
+def test_old_trash_is_removed_for_good(ada: Browser, ben: Browser, app: Flask) -> None:
     kept = make_old_and_young(ada, ben)
 
     with app.app_context():
@@ -32,7 +32,7 @@ def test_what_lies_there_for_long_is_removed(ada: Browser, ben: Browser, app: Fl
     )
 
 
-def test_command_removes_what_lies_there_for_long(ada: Browser, ben: Browser, app: Flask) -> None:
+def test_the_purge_command_removes_old_trash(ada: Browser, ben: Browser, app: Flask) -> None:
     make_old_and_young(ada, ben)
 
     result = CliRunner().invoke(FlaskGroup(create_app=lambda: app), ["purge"])
@@ -41,7 +41,7 @@ def test_command_removes_what_lies_there_for_long(ada: Browser, ben: Browser, ap
     assert result.output == "2 paintings removed.\n"
 
 
-def test_painting_put_back_is_not_removed(ada: Browser, ben: Browser, app: Flask) -> None:
+def test_a_restored_painting_is_not_removed(ada: Browser, ben: Browser, app: Flask) -> None:
     painting = make_painting(ada, trashed_at=now() - timedelta(days=31))
     change(app, painting, trashed_at=None)
 

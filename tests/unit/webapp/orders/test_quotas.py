@@ -1,4 +1,4 @@
-"""Every limit is a sentence on the page that was used, and nothing is stored."""
+"""Tests of limits: each is a sentence on the page that was used, and nothing is stored."""
 
 import shutil
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def test_a_nearly_full_disk_takes_no_orders_and_no_pictures(
     assert stored_files(app) == []
 
 
-def test_nobody_fills_the_line(make_app: MakeApp, enter: Enter) -> None:
+def test_open_paintings_of_one_person_are_limited(make_app: MakeApp, enter: Enter) -> None:
     app = make_app(max_open_paintings=2)
     ada, ben = enter(app, "Ada"), enter(app, "Ben")
     waiting = make_painting(ada, State.QUEUED)
@@ -73,7 +73,7 @@ def test_pictures_are_counted_by_person(make_app: MakeApp, enter: Enter) -> None
     assert answer.status_code == 200
 
 
-def test_who_may_upload_nothing_more_still_paints_what_is_here(
+def test_a_person_at_the_upload_limit_paints_stored_pictures(
     make_app: MakeApp, enter: Enter
 ) -> None:
     ada = enter(make_app(max_pictures=1), "Ada")
@@ -105,7 +105,7 @@ def test_who_may_upload_nothing_more_still_paints_what_is_here(
         ("&width=9999999999999999999999&height=5", False),
     ],
 )
-def test_the_studio_tells_how_long_it_will_take(
+def test_the_studio_shows_the_time_of_an_order(
     ada: Browser, query: str, status: int, shape: str, *, is_shape: bool
 ) -> None:
     response = ada.get(f"/studio/forecast?{query}{shape}")
@@ -115,7 +115,7 @@ def test_the_studio_tells_how_long_it_will_take(
         assert response.json["text"].startswith("Painting it takes")
 
 
-def test_the_studio_tells_if_a_painting_has_to_be_in_parts(make_app: MakeApp, enter: Enter) -> None:
+def test_the_studio_says_if_a_painting_has_to_be_tiled(make_app: MakeApp, enter: Enter) -> None:
     ada = enter(make_app(max_memory_bytes=1_000_000_000, max_long_edge_px=2048), "Ada")
     asked = "strength=50&effort=draft&colors=style&backbone=auto&seed=0&width=300&height=200"
 

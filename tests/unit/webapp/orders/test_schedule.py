@@ -1,4 +1,4 @@
-"""Who is next, and who has it."""
+"""Tests of the scheduler: whose painting is next, and which worker has it."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -67,7 +67,7 @@ def test_the_least_busy_users_oldest_painting_goes_next(
     assert " ".join(f"{'?ABC'[item.user_id]}{item.painting_id}" for item in ordered) == order
 
 
-def test_the_line_is_what_taking_one_after_the_other_gives() -> None:
+def test_queue_order_equals_claiming_one_after_the_other() -> None:
     # Against the definition: ask for the first, let it be painted, ask again.
     queued = [QueuedPainting(number, number * number % 5, 3.0 + number % 7) for number in range(40)]
     used = {0: 5.0, 1: 0.0, 4: 11.0}
@@ -101,7 +101,7 @@ def test_busy_users_get_equal_shares_of_an_hour() -> None:
     assert max(totals) / min(totals) < 1.1
 
 
-def test_others_come_between_a_batch_of_a_hundred() -> None:
+def test_other_users_come_between_a_batch_of_a_hundred() -> None:
     queued = [QueuedPainting(number, A, 20.0) for number in range(100)]
     queued += [QueuedPainting(100, B, 20.0), QueuedPainting(101, C, 20.0)]
     ordered = schedule.queue_order(queued, {A: 20.0})

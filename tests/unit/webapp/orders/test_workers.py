@@ -20,11 +20,11 @@ def site(config: Config) -> Iterator[Flask]:
         yield app
 
 
-def test_workers_give_signs_of_life_and_say_goodbye() -> None:
+def test_a_worker_lives_from_its_first_heartbeat_until_it_stops() -> None:
     assert living_workers() == []
-    record_heartbeat("watching")
-    assert [worker.name for worker in living_workers()] == ["watching"]
-    mark_stopped("watching")
+    record_heartbeat("worker")
+    assert [worker.name for worker in living_workers()] == ["worker"]
+    mark_stopped("worker")
     assert living_workers() == []
     with write_transaction() as database:
         database.execute(update(WorkerHeartbeat).values(seen_at=now() - timedelta(days=2)))
@@ -32,15 +32,15 @@ def test_workers_give_signs_of_life_and_say_goodbye() -> None:
     assert [worker.name for worker in db.session.scalars(select(WorkerHeartbeat))] == ["another"]
 
 
-def test_a_worker_that_is_not_seen_for_a_minute_does_not_count() -> None:
-    record_heartbeat("watching")
+def test_a_worker_without_heartbeat_for_a_minute_counts_as_dead() -> None:
+    record_heartbeat("worker")
     with write_transaction() as database:
         database.execute(update(WorkerHeartbeat).values(seen_at=now() - timedelta(minutes=1)))
     assert living_workers() == []
 
 
-def test_a_worker_that_missed_one_sign_counts() -> None:
-    record_heartbeat("watching")
+def test_a_worker_that_missed_one_heartbeat_counts_as_living() -> None:
+    record_heartbeat("worker")
     with write_transaction() as database:
         database.execute(update(WorkerHeartbeat).values(seen_at=now() - timedelta(seconds=40)))
-    assert [worker.name for worker in living_workers()] == ["watching"]
+    assert [worker.name for worker in living_workers()] == ["worker"]

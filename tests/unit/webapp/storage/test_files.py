@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from transfer.settings import Rendition
-from webapp.storage.files import ANIMATION, THUMBNAIL_EDGES_PX, Storage
+from webapp.storage.files import ANIMATION, Storage
+from webapp.storage.thumbnails import RENDITION_EDGES_PX
 
 PAINTING = "abcdefghijklmnopqrstuv"
 STYLED = Rendition.STYLED
@@ -56,13 +57,13 @@ def test_names_that_no_database_made_are_refused(storage: Storage, name: str) ->
             remove(name)
 
 
-def test_every_file_has_a_place_of_its_own_inside(storage: Storage) -> None:
+def test_every_file_has_a_path_of_its_own_inside(storage: Storage) -> None:
     other = PAINTING[::-1]
     paths = [make(name) for make in paths_of(storage) for name in (PAINTING, other)]
     paths += [storage.rendition(PAINTING, kind, "attempt") for kind in Rendition]
     paths += [
         storage.rendition_thumbnail(PAINTING, STYLED, "attempt", edge)
-        for edge in THUMBNAIL_EDGES_PX
+        for edge in RENDITION_EDGES_PX
     ]
 
     # Two of them stand in both lists.
@@ -160,7 +161,7 @@ def test_file_is_not_open_to_other_names_while_it_is_written(storage: Storage) -
 def write_painting(storage: Storage, attempt: str) -> list[Path]:
     paths = [storage.rendition(PAINTING, STYLED, attempt)]
     paths += [
-        storage.rendition_thumbnail(PAINTING, STYLED, attempt, edge) for edge in THUMBNAIL_EDGES_PX
+        storage.rendition_thumbnail(PAINTING, STYLED, attempt, edge) for edge in RENDITION_EDGES_PX
     ]
     for path in paths:
         storage.write(path, b"data")
@@ -217,7 +218,7 @@ def test_removal_takes_one_thing_and_leaves_its_neighbor(storage: Storage) -> No
 
 @pytest.fixture
 def synced(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The numbers of the files and folders that were synced, in order."""
+    """Return a list that grows by the inode number of each file and folder that is synced."""
     numbers: list[int] = []
     monkeypatch.setattr(os, "fsync", lambda file: numbers.append(os.fstat(file).st_ino))
     return numbers
@@ -236,9 +237,7 @@ def test_all_folders_above_a_file_survive_a_power_cut(storage: Storage, synced: 
     assert {folder.stat().st_ino for folder in folders} <= set(synced)
 
 
-def test_folders_that_are_known_to_last_are_not_synced_again(
-    storage: Storage, synced: list[int]
-) -> None:
+def test_folders_that_were_synced_are_not_synced_again(storage: Storage, synced: list[int]) -> None:
     path, neighbor = storage.picture(PAINTING), storage.picture(PAINTING[:2] + "another")
     storage.write(path, b"data")
 
@@ -254,11 +253,11 @@ def test_folders_that_are_known_to_last_are_not_synced_again(
         assert path.parent.parent.stat().st_ino in synced
 
 
-def test_much_is_written_in_parts_and_each_is_told(storage: Storage) -> None:
-    told: list[int] = []
+def test_a_large_file_is_written_in_parts_with_a_call_for_each(storage: Storage) -> None:
+    calls: list[int] = []
     for size in (0, 100, 20_000_000):
         path = storage.checkpoint("a" * 22, "b" * 32)
         data = os.urandom(size)
-        storage.write(path, data, lambda: told.append(1))
+        storage.write(path, data, lambda: calls.append(1))
         assert path.read_bytes() == data
-    assert len(told) == 1 + 1 + 3
+    assert len(calls) == 1 + 1 + 3

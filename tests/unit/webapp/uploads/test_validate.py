@@ -32,7 +32,7 @@ SECRET = "59.3293 N 18.0686 E <script>"
 ORIENTATION = 0x0112
 # The colors of sRGB's primaries under D50 (IEC 61966-2-1, adapted as in the ICC's own profile).
 RED, GREEN, BLUE = (0.4361, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7139)
-# What has to be done to the upright picture for a reader of the tag to make it upright again.
+# Transposes that store an upright picture as the tag of this orientation says.
 STORED_AS: dict[int, list[Image.Transpose]] = {
     1: [],
     2: [Image.Transpose.FLIP_LEFT_RIGHT],
@@ -45,13 +45,15 @@ STORED_AS: dict[int, list[Image.Transpose]] = {
 }
 
 
-def taken(data: bytes, config: Config, name: str = "photo.jpg") -> Upload:
+def accept(data: bytes, config: Config, name: str = "photo.jpg") -> Upload:
+    """Validate a file that must be accepted."""
     upload = validate(io.BytesIO(data), name, config)
     assert upload.image.mode == "RGB"
     return upload
 
 
-def refused(data: bytes, config: Config) -> UploadRefused:
+def refuse(data: bytes, config: Config) -> UploadRefused:
+    """Validate a file that must be refused, and return the refusal."""
     with pytest.raises(UploadRefused) as caught:
         validate(io.BytesIO(data), "photo.jpg", config)
     sentence = str(caught.value)
@@ -60,9 +62,10 @@ def refused(data: bytes, config: Config) -> UploadRefused:
     return caught.value
 
 
-def assert_near(seen: object, wanted: tuple[int, int, int], within: int = 4) -> None:
-    assert isinstance(seen, tuple)
-    assert max(abs(a - b) for a, b in zip(seen, wanted, strict=True)) <= within, (seen, wanted)
+def assert_near(actual: object, expected: tuple[int, int, int], within: int = 4) -> None:
+    assert isinstance(actual, tuple)
+    difference = max(abs(a - b) for a, b in zip(actual, expected, strict=True))
+    assert difference <= within, (actual, expected)
 
 
 def assert_upright(image: Image.Image, within: int = 40) -> None:
@@ -83,7 +86,7 @@ def with_orientation(orientation: int) -> bytes:
     return exif.tobytes()
 
 
-def stored_as(orientation: int) -> Image.Image:
+def turned_picture(orientation: int) -> Image.Image:
     image = files.quarters()
     for method in STORED_AS[orientation]:
         image = image.transpose(method)
@@ -91,31 +94,31 @@ def stored_as(orientation: int) -> Image.Image:
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "GIF", "AVIF", "HEIF"])
-def test_every_format_of_the_list_is_read(image_format: str, config: Config) -> None:
-    image = taken(files.encoded(files.quarters(), image_format), config).image
+def test_every_accepted_format_is_read(image_format: str, config: Config) -> None:
+    image = accept(files.encode(files.quarters(), image_format), config).image
 
     assert image.size == (96, 64)
     assert_upright(image)
 
 
-def test_the_name_and_the_type_that_the_browser_states_do_not_matter(config: Config) -> None:
-    assert taken(files.png(), config, "photo.jpg").image.getpixel((5, 5)) == files.ORANGE
-    assert taken(files.png(), config, "photo.exe").title == "photo"
+def test_file_name_does_not_decide_the_format(config: Config) -> None:
+    assert accept(files.png(), config, "photo.jpg").image.getpixel((5, 5)) == files.ORANGE
+    assert accept(files.png(), config, "photo.exe").title == "photo"
 
 
 def test_photo_of_a_phone_with_a_second_picture_behind_it_is_read(config: Config) -> None:
-    data = files.encoded(
+    data = files.encode(
         files.quarters(), "MPO", save_all=True, append_images=[Image.new("RGB", (96, 64))]
     )
 
-    assert_upright(taken(data, config).image)
+    assert_upright(accept(data, config).image)
 
 
 def test_cmyk_becomes_rgb(config: Config) -> None:
     # Magenta and yellow over each other are red.
-    data = files.encoded(Image.new("CMYK", (64, 48), (0, 255, 255, 0)), "JPEG", quality=95)
+    data = files.encode(Image.new("CMYK", (64, 48), (0, 255, 255, 0)), "JPEG", quality=95)
 
-    assert_near(taken(data, config).image.getpixel((9, 9)), (255, 0, 0))
+    assert_near(accept(data, config).image.getpixel((9, 9)), (255, 0, 0))
 
 
 def test_sixteen_bit_gray_keeps_its_grays(config: Config) -> None:
@@ -132,17 +135,17 @@ def test_sixteen_bit_gray_keeps_its_grays(config: Config) -> None:
         + files.chunk(b"IEND", b"")
     )
 
-    image = taken(data, config).image
+    image = accept(data, config).image
 
-    seen = [image.getpixel((8 * i + 4, 20)) for i in range(len(grays))]
-    assert seen == [(round(gray / 257),) * 3 for gray in grays]
+    actual = [image.getpixel((8 * i + 4, 20)) for i in range(len(grays))]
+    assert actual == [(round(gray / 257),) * 3 for gray in grays]
 
 
-@pytest.mark.parametrize(("mode", "color", "seen"), [("L", 77, 77), ("1", 1, 255)])
-def test_gray_stays_gray(mode: str, color: int, seen: int, config: Config) -> None:
-    data = files.encoded(Image.new(mode, (64, 48), color), "PNG")
+@pytest.mark.parametrize(("mode", "color", "expected"), [("L", 77, 77), ("1", 1, 255)])
+def test_gray_stays_gray(mode: str, color: int, expected: int, config: Config) -> None:
+    data = files.encode(Image.new(mode, (64, 48), color), "PNG")
 
-    assert taken(data, config).image.getpixel((9, 9)) == (seen, seen, seen)
+    assert accept(data, config).image.getpixel((9, 9)) == (expected,) * 3
 
 
 def palette_picture() -> Image.Image:
@@ -154,7 +157,7 @@ def palette_picture() -> Image.Image:
 
 @pytest.mark.parametrize("image_format", ["PNG", "GIF"])
 def test_palette_becomes_its_colors(image_format: str, config: Config) -> None:
-    image = taken(files.encoded(palette_picture(), image_format), config).image
+    image = accept(files.encode(palette_picture(), image_format), config).image
 
     assert image.getpixel((9, 9)) == (9, 9, 9)
     assert image.getpixel((50, 9)) == files.ORANGE
@@ -162,9 +165,9 @@ def test_palette_becomes_its_colors(image_format: str, config: Config) -> None:
 
 @pytest.mark.parametrize("image_format", ["PNG", "GIF"])
 def test_transparent_color_of_a_palette_becomes_white(image_format: str, config: Config) -> None:
-    data = files.encoded(palette_picture(), image_format, transparency=2)
+    data = files.encode(palette_picture(), image_format, transparency=2)
 
-    image = taken(data, config).image
+    image = accept(data, config).image
 
     assert image.getpixel((9, 9)) == (255, 255, 255)
     assert image.getpixel((50, 9)) == files.ORANGE
@@ -180,13 +183,13 @@ def test_transparent_color_of_a_palette_becomes_white(image_format: str, config:
 def test_transparent_color_of_a_picture_without_palette_becomes_white(
     image: Image.Image, transparency: object, config: Config
 ) -> None:
-    data = files.encoded(image, "PNG", transparency=transparency)
+    data = files.encode(image, "PNG", transparency=transparency)
 
-    assert taken(data, config).image.getpixel((9, 9)) == (255, 255, 255)
+    assert accept(data, config).image.getpixel((9, 9)) == (255, 255, 255)
 
 
 @pytest.mark.parametrize(
-    ("mode", "color", "seen"),
+    ("mode", "color", "expected"),
     [
         ("RGBA", (200, 100, 50, 255), (200, 100, 50)),
         ("RGBA", (200, 100, 50, 0), (255, 255, 255)),
@@ -198,25 +201,25 @@ def test_transparent_color_of_a_picture_without_palette_becomes_white(
     ],
 )
 def test_alpha_is_flattened_on_white(
-    mode: str, color: tuple[int, ...], seen: tuple[int, int, int], config: Config
+    mode: str, color: tuple[int, ...], expected: tuple[int, int, int], config: Config
 ) -> None:
-    data = files.encoded(Image.new(mode, (64, 48), color), "PNG")
+    data = files.encode(Image.new(mode, (64, 48), color), "PNG")
 
-    assert_near(taken(data, config).image.getpixel((9, 9)), seen, within=1)
+    assert_near(accept(data, config).image.getpixel((9, 9)), expected, within=1)
 
 
 @pytest.mark.parametrize("image_format", ["WEBP", "AVIF", "HEIF"])
 def test_alpha_of_other_formats_is_flattened_on_white(image_format: str, config: Config) -> None:
-    data = files.encoded(Image.new("RGBA", (64, 48), (200, 100, 50, 0)), image_format)
+    data = files.encode(Image.new("RGBA", (64, 48), (200, 100, 50, 0)), image_format)
 
-    assert_near(taken(data, config).image.getpixel((9, 9)), (255, 255, 255))
+    assert_near(accept(data, config).image.getpixel((9, 9)), (255, 255, 255))
 
 
 @pytest.mark.parametrize("orientation", STORED_AS)
 def test_photo_taken_with_a_turned_camera_stands_upright(orientation: int, config: Config) -> None:
-    data = files.encoded(stored_as(orientation), "JPEG", exif=with_orientation(orientation))
+    data = files.encode(turned_picture(orientation), "JPEG", exif=with_orientation(orientation))
 
-    upload = taken(data, config)
+    upload = accept(data, config)
 
     assert upload.image.size == (96, 64)
     assert_upright(upload.image)
@@ -227,27 +230,29 @@ def test_photo_taken_with_a_turned_camera_stands_upright(orientation: int, confi
 
 @pytest.mark.parametrize("image_format", ["PNG", "WEBP", "AVIF"])
 @pytest.mark.parametrize("orientation", [3, 6, 8])
-def test_other_formats_stand_upright_too(
+def test_png_webp_and_avif_are_rotated_upright(
     image_format: str, orientation: int, config: Config
 ) -> None:
-    data = files.encoded(stored_as(orientation), image_format, exif=with_orientation(orientation))
+    data = files.encode(
+        turned_picture(orientation), image_format, exif=with_orientation(orientation)
+    )
 
-    assert_upright(taken(data, config).image)
+    assert_upright(accept(data, config).image)
 
 
 @pytest.mark.parametrize("orientation", STORED_AS)
-def test_heic_stands_as_its_container_says(orientation: int, config: Config) -> None:
+def test_heic_is_rotated_as_its_container_says(orientation: int, config: Config) -> None:
     # The encoder turns what it stores; the container says how to turn it back.
-    data = files.encoded(stored_as(orientation), "HEIF", exif=with_orientation(orientation))
+    data = files.encode(turned_picture(orientation), "HEIF", exif=with_orientation(orientation))
 
-    assert_upright(taken(data, config).image)
+    assert_upright(accept(data, config).image)
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
 def test_impossible_orientation_is_ignored(orientation: int, config: Config) -> None:
-    data = files.encoded(files.quarters(), "JPEG", exif=with_orientation(orientation))
+    data = files.encode(files.quarters(), "JPEG", exif=with_orientation(orientation))
 
-    assert_upright(taken(data, config).image)
+    assert_upright(accept(data, config).image)
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "HEIF"])
@@ -255,32 +260,32 @@ def test_impossible_orientation_is_ignored(orientation: int, config: Config) -> 
     "exif", [b"Exif\0\0garbage", b"garbage", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"]
 )
 def test_broken_exif_is_ignored(image_format: str, exif: bytes, config: Config) -> None:
-    data = files.encoded(files.quarters(), image_format, exif=exif)
+    data = files.encode(files.quarters(), image_format, exif=exif)
 
-    assert_upright(taken(data, config).image)
+    assert_upright(accept(data, config).image)
 
 
 @pytest.mark.parametrize("image_format", ["GIF", "WEBP", "PNG", "AVIF"])
 def test_animation_gives_its_first_frame(image_format: str, config: Config) -> None:
     others = [Image.new("RGB", (96, 64), color) for color in ("black", "navy", "gray")]
-    data = files.encoded(files.quarters(), image_format, save_all=True, append_images=others)
+    data = files.encode(files.quarters(), image_format, save_all=True, append_images=others)
 
-    assert_upright(taken(data, config).image)
+    assert_upright(accept(data, config).image)
 
 
-def test_content_and_style_sizes_are_kept_up_to_the_largest(tmp_path: Path) -> None:
+def test_pictures_above_the_largest_stored_edge_are_scaled_down(tmp_path: Path) -> None:
     config = make_config(tmp_path, max_stored_edge_px=400)
 
-    assert taken(files.jpeg(401, 300), config).image.size == (400, 299)
-    assert taken(files.jpeg(399, 300), config).image.size == (399, 300)
-    assert taken(
+    assert accept(files.jpeg(401, 300), config).image.size == (400, 299)
+    assert accept(files.jpeg(399, 300), config).image.size == (399, 300)
+    assert accept(
         files.png(32, 1600, (1, 2, 3)),
         make_config(tmp_path, max_upload_aspect=50.0, max_stored_edge_px=800),
     ).image.size == (16, 800)
 
 
 def test_thumbnail_is_a_small_webp(config: Config) -> None:
-    with Image.open(io.BytesIO(taken(files.jpeg(1280, 960), config).thumbnail)) as thumbnail:
+    with Image.open(io.BytesIO(accept(files.jpeg(1280, 960), config).thumbnail)) as thumbnail:
         assert thumbnail.format == "WEBP"
         assert thumbnail.size == (640, 480)
         assert_near(thumbnail.convert("RGB").getpixel((9, 9)), files.ORANGE)
@@ -290,7 +295,7 @@ def jpeg_with_everything() -> bytes:
     exif = Image.Exif()
     exif[0x010E] = SECRET
     exif[0xA431] = SECRET
-    return files.encoded(
+    return files.encode(
         files.quarters(),
         "JPEG",
         quality=95,
@@ -308,7 +313,7 @@ def png_with_everything() -> bytes:
     text.add_itxt("XML:com.adobe.xmp", SECRET)
     exif = Image.Exif()
     exif[0x010E] = SECRET
-    return files.encoded(
+    return files.encode(
         files.quarters(),
         "PNG",
         pnginfo=text,
@@ -318,17 +323,17 @@ def png_with_everything() -> bytes:
 
 
 def gif_with_comment() -> bytes:
-    return files.encoded(files.quarters(), "GIF", comment=SECRET.encode())
+    return files.encode(files.quarters(), "GIF", comment=SECRET.encode())
 
 
 def webp_with_everything() -> bytes:
     exif = Image.Exif()
     exif[0x010E] = SECRET
-    return files.encoded(files.quarters(), "WEBP", exif=exif, xmp=SECRET.encode())
+    return files.encode(files.quarters(), "WEBP", exif=exif, xmp=SECRET.encode())
 
 
 def jpeg_with_a_tail() -> bytes:
-    return files.encoded(files.quarters(), "JPEG", quality=95) + b"PK\x03\x04" + SECRET.encode()
+    return files.encode(files.quarters(), "JPEG", quality=95) + b"PK\x03\x04" + SECRET.encode()
 
 
 @pytest.mark.parametrize(
@@ -343,7 +348,7 @@ def jpeg_with_a_tail() -> bytes:
 )
 def test_nothing_but_pixels_is_stored(make: Callable[[], bytes], config: Config) -> None:
     data = make()
-    upload = taken(data, config)
+    upload = accept(data, config)
 
     assert_upright(upload.image)
     assert not upload.image.info
@@ -363,16 +368,16 @@ def test_profile_is_applied(config: Config) -> None:
     image = Image.new("RGB", (64, 48), (220, 60, 120))
 
     for image_format in ("PNG", "WEBP"):
-        data = files.encoded(image, image_format, icc_profile=profile, lossless=True)
+        data = files.encode(image, image_format, icc_profile=profile, lossless=True)
 
-        assert_near(taken(data, config).image.getpixel((9, 9)), (60, 220, 120))
+        assert_near(accept(data, config).image.getpixel((9, 9)), (60, 220, 120))
 
 
 def test_profile_of_the_usual_colors_changes_nothing(config: Config) -> None:
     profile = files.icc_profile(red=RED, green=GREEN, blue=BLUE)
-    data = files.encoded(Image.new("RGB", (64, 48), files.ORANGE), "PNG", icc_profile=profile)
+    data = files.encode(Image.new("RGB", (64, 48), files.ORANGE), "PNG", icc_profile=profile)
 
-    assert_near(taken(data, config).image.getpixel((9, 9)), files.ORANGE, within=5)
+    assert_near(accept(data, config).image.getpixel((9, 9)), files.ORANGE, within=5)
 
 
 def test_profile_of_a_picture_with_alpha_is_applied_to_its_colors(config: Config) -> None:
@@ -380,10 +385,10 @@ def test_profile_of_a_picture_with_alpha_is_applied_to_its_colors(config: Config
     image = Image.new("RGBA", (64, 48), (220, 60, 120, 255))
     image.paste((0, 0, 0, 0), (0, 0, 32, 48))
 
-    seen = taken(files.encoded(image, "PNG", icc_profile=profile), config).image
+    srgb = accept(files.encode(image, "PNG", icc_profile=profile), config).image
 
-    assert seen.getpixel((9, 9)) == (255, 255, 255)
-    assert_near(seen.getpixel((50, 9)), (60, 220, 120))
+    assert srgb.getpixel((9, 9)) == (255, 255, 255)
+    assert_near(srgb.getpixel((50, 9)), (60, 220, 120))
 
 
 def broken_profiles() -> list[bytes]:
@@ -394,28 +399,28 @@ def broken_profiles() -> list[bytes]:
 @pytest.mark.parametrize("profile", broken_profiles())
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP"])
 def test_broken_profile_is_ignored(profile: bytes, image_format: str, config: Config) -> None:
-    data = files.encoded(files.quarters(), image_format, icc_profile=profile)
+    data = files.encode(files.quarters(), image_format, icc_profile=profile)
 
-    assert_upright(taken(data, config).image)
+    assert_upright(accept(data, config).image)
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK"])
 def test_profile_for_another_color_model_is_ignored(mode: str, config: Config) -> None:
     profile = files.icc_profile(red=RED, green=GREEN, blue=BLUE)
-    data = files.encoded(files.quarters().convert(mode), "JPEG", icc_profile=profile)
+    data = files.encode(files.quarters().convert(mode), "JPEG", icc_profile=profile)
 
-    assert taken(data, config).image.size == (96, 64)
+    assert accept(data, config).image.size == (96, 64)
 
 
 def other_pictures() -> dict[str, bytes]:
     image = files.quarters()
     formats = ("BMP", "TIFF", "ICO", "EPS", "PDF", "PPM", "TGA", "PCX", "DDS", "JPEG2000")
-    return {name: files.encoded(image, name) for name in formats}
+    return {name: files.encode(image, name) for name in formats}
 
 
 @pytest.mark.parametrize("kind", [*other_pictures(), *files.NOT_PICTURES])
-def test_whatever_is_not_on_the_list_is_no_picture(kind: str, config: Config) -> None:
-    refusal = refused((other_pictures() | files.NOT_PICTURES)[kind], config)
+def test_other_formats_are_refused(kind: str, config: Config) -> None:
+    refusal = refuse((other_pictures() | files.NOT_PICTURES)[kind], config)
 
     assert isinstance(refusal, NotAnImage)
     assert refusal.status == 422
@@ -423,11 +428,11 @@ def test_whatever_is_not_on_the_list_is_no_picture(kind: str, config: Config) ->
 
 
 def test_script_that_begins_like_a_gif_is_refused(config: Config) -> None:
-    refused(b"GIF89a/*" + b"\0" * 40 + b"*/=1;alert(1)", config)
+    refuse(b"GIF89a/*" + b"\0" * 40 + b"*/=1;alert(1)", config)
 
 
 def test_empty_file_is_refused(config: Config) -> None:
-    refusal = refused(b"", config)
+    refusal = refuse(b"", config)
 
     assert isinstance(refusal, UploadEmpty)
     assert refusal.status == 422
@@ -436,24 +441,24 @@ def test_empty_file_is_refused(config: Config) -> None:
 @pytest.mark.parametrize("progressive", [False, True])
 def test_half_a_jpeg_is_damaged(progressive: bool, config: Config) -> None:
     noise = Image.effect_noise((160, 120), 90).convert("RGB")
-    data = files.encoded(noise, "JPEG", progressive=progressive)
+    data = files.encode(noise, "JPEG", progressive=progressive)
 
-    refusal = refused(data[: len(data) // 2], config)
+    refusal = refuse(data[: len(data) // 2], config)
 
     assert isinstance(refusal, ImageDamaged)
     assert refusal.status == 422
 
 
 @pytest.mark.parametrize("image_format", ["PNG", "WEBP", "GIF", "AVIF", "HEIF"])
-def test_half_of_any_picture_is_refused(image_format: str, config: Config) -> None:
+def test_truncated_picture_is_refused(image_format: str, config: Config) -> None:
     noise = Image.effect_noise((160, 120), 90).convert("RGB")
-    data = files.encoded(noise, image_format)
+    data = files.encode(noise, image_format)
 
-    refused(data[: len(data) // 2], config)
+    refuse(data[: len(data) // 2], config)
 
 
 def test_corrupt_pixels_of_a_png_are_damage(config: Config) -> None:
-    refusal = refused(files.with_broken_checksum(files.png(), b"IDAT"), config)
+    refusal = refuse(files.with_broken_checksum(files.png(), b"IDAT"), config)
 
     assert isinstance(refusal, ImageDamaged)
 
@@ -461,15 +466,15 @@ def test_corrupt_pixels_of_a_png_are_damage(config: Config) -> None:
 def test_corrupt_chunk_beside_the_pixels_is_damage(config: Config) -> None:
     data = files.png_with(files.chunk(b"tEXt", b"Comment\0hello"))
 
-    assert taken(data, config)
-    assert isinstance(refused(files.with_broken_checksum(data, b"tEXt"), config), ImageDamaged)
+    accept(data, config)
+    assert isinstance(refuse(files.with_broken_checksum(data, b"tEXt"), config), ImageDamaged)
 
 
 def test_png_of_fifty_thousand_squared_is_refused(config: Config) -> None:
     data = files.png_of_header(50_000, 50_000, zlib.compress(bytes(100)))
     assert len(data) < 200
 
-    refusal = refused(data, config)
+    refusal = refuse(data, config)
 
     assert isinstance(refusal, FarTooManyPixels)
     assert refusal.status == 422
@@ -479,7 +484,7 @@ def test_valid_bomb_is_refused(config: Config) -> None:
     data = files.png_bomb()
     assert len(data) < 100_000
 
-    refusal = refused(data, config)
+    refusal = refuse(data, config)
 
     assert isinstance(refusal, TooManyPixels)
     assert refusal.pixels == 13_000**2
@@ -488,56 +493,56 @@ def test_valid_bomb_is_refused(config: Config) -> None:
     assert "50 million" in str(refusal)
 
 
-# Were the pixels looked at, this would be damage: the size alone decides, without decoding.
-def test_bomb_is_refused_before_its_pixels_are_looked_at(config: Config) -> None:
+# If the pixels were decoded, the file would be refused as damaged.
+def test_bomb_is_refused_before_its_pixels_are_decoded(config: Config) -> None:
     data = files.png_of_header(13_000, 13_000, b"no pixels at all")
 
-    assert isinstance(refused(data, config), TooManyPixels)
+    assert isinstance(refuse(data, config), TooManyPixels)
 
 
-def test_largest_size_that_is_allowed_is_taken(tmp_path: Path) -> None:
+def test_largest_allowed_size_is_accepted(tmp_path: Path) -> None:
     config = make_config(tmp_path, max_upload_pixels=64 * 48)
 
-    assert taken(files.png(64, 48), config)
-    assert isinstance(refused(files.png(65, 48), config), TooManyPixels)
+    accept(files.png(64, 48), config)
+    assert isinstance(refuse(files.png(65, 48), config), TooManyPixels)
 
 
-def test_text_that_unpacks_to_much_is_not_kept(config: Config) -> None:
+def test_text_that_decompresses_to_much_is_dropped(config: Config) -> None:
     packed = b"Comment\0\0" + zlib.compress(bytes(1_000_000))
     data = files.png_with(*[files.chunk(b"zTXt", packed)] * 60)
 
     try:
-        upload = taken(data, config)
+        upload = accept(data, config)
     except UploadRefused:
         return
     assert not upload.image.info
 
 
 def test_picture_without_size_is_refused(config: Config) -> None:
-    refused(files.png_of_header(0, 0), config)
+    refuse(files.png_of_header(0, 0), config)
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (31, 400), (400, 31)])
 def test_tiny_picture_is_too_small(width: int, height: int, config: Config) -> None:
-    refusal = refused(files.png(width, height), config)
+    refusal = refuse(files.png(width, height), config)
 
     assert isinstance(refusal, TooSmall)
     assert refusal.status == 422
     assert f"{width} × {height}" in str(refusal)
 
 
-def test_smallest_size_that_is_allowed_is_taken(config: Config) -> None:
-    assert taken(files.png(32, 32), config).image.size == (32, 32)
+def test_smallest_allowed_size_is_accepted(config: Config) -> None:
+    assert accept(files.png(32, 32), config).image.size == (32, 32)
 
 
 def test_line_of_pixels_is_refused(config: Config) -> None:
-    assert isinstance(refused(files.jpeg(65_500, 1), config), TooSmall)
+    assert isinstance(refuse(files.jpeg(65_500, 1), config), TooSmall)
 
 
 def test_long_and_narrow_picture_is_refused(config: Config) -> None:
-    assert taken(files.png(640, 32), config)
+    accept(files.png(640, 32), config)
 
-    refusal = refused(files.png(641, 32), config)
+    refusal = refuse(files.png(641, 32), config)
 
     assert isinstance(refusal, TooElongated)
     assert "20 times" in str(refusal)
@@ -545,9 +550,9 @@ def test_long_and_narrow_picture_is_refused(config: Config) -> None:
 
 def test_file_over_the_limit_is_too_large(tmp_path: Path) -> None:
     data = files.png()
-    assert taken(data, make_config(tmp_path, max_upload_bytes=len(data)))
+    accept(data, make_config(tmp_path, max_upload_bytes=len(data)))
 
-    refusal = refused(data + b"\0", make_config(tmp_path, max_upload_bytes=len(data)))
+    refusal = refuse(data + b"\0", make_config(tmp_path, max_upload_bytes=len(data)))
 
     assert isinstance(refusal, UploadTooLarge)
     assert refusal.status == 413
@@ -558,23 +563,23 @@ def fuzz_seeds() -> list[bytes]:
     noise = Image.effect_noise((80, 60), 60).convert("RGB")
     exif = with_orientation(6)
     return [
-        files.encoded(noise, "JPEG", exif=exif),
-        files.encoded(noise, "JPEG", progressive=True),
+        files.encode(noise, "JPEG", exif=exif),
+        files.encode(noise, "JPEG", progressive=True),
         jpeg_with_everything(),
-        files.encoded(noise, "PNG", exif=exif),
-        files.encoded(noise.convert("P"), "PNG"),
+        files.encode(noise, "PNG", exif=exif),
+        files.encode(noise.convert("P"), "PNG"),
         png_with_everything(),
-        files.encoded(noise, "WEBP", exif=exif),
-        files.encoded(noise, "GIF"),
-        files.encoded(noise, "HEIF"),
-        files.encoded(noise, "AVIF"),
+        files.encode(noise, "WEBP", exif=exif),
+        files.encode(noise, "GIF"),
+        files.encode(noise, "HEIF"),
+        files.encode(noise, "AVIF"),
     ]
 
 
-def mutated(data: bytes, chance: random.Random) -> bytes:
+def mutate(data: bytes, chance: random.Random) -> bytes:
     changed = bytearray(data)
     for _ in range(chance.choice([1, 1, 2, 5, 20])):
-        # Headers more often than pixels.
+        # Headers are changed more often than pixels.
         place = chance.randrange(min(len(changed), chance.choice([40, 200, len(changed)])))
         kind = chance.random()
         if kind < 0.7:
@@ -587,13 +592,13 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_mutated_files_are_taken_or_refused_and_nothing_else(seed: int, config: Config) -> None:
+def test_mutated_files_are_either_accepted_or_refused(seed: int, config: Config) -> None:
     chance = random.Random(seed)
     data = fuzz_seeds()[seed]
     outcomes = set()
     for _ in range(60):
         try:
-            image = validate(io.BytesIO(mutated(data, chance)), "photo.jpg", config).image
+            image = validate(io.BytesIO(mutate(data, chance)), "photo.jpg", config).image
         except UploadRefused as refusal:
             outcomes.add(type(refusal))
         else:
@@ -602,7 +607,7 @@ def test_mutated_files_are_taken_or_refused_and_nothing_else(seed: int, config: 
     assert outcomes
 
 
-def test_warnings_of_the_decoder_stay_inside(config: Config) -> None:
+def test_warnings_of_the_decoder_are_silenced(config: Config) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(TooManyPixels):
@@ -631,12 +636,12 @@ def test_warnings_of_the_decoder_stay_inside(config: Config) -> None:
         ("\x01\x02\x03", "Untitled"),
     ],
 )
-def test_title_is_what_people_can_read_of_the_name(filename: str, title: str) -> None:
+def test_title_is_the_readable_part_of_the_file_name(filename: str, title: str) -> None:
     assert make_title(filename) == title
 
 
-def test_every_refusal_is_a_child_of_one() -> None:
-    children = {
+def test_every_refusal_is_a_subclass_of_upload_refused() -> None:
+    refusals: set[type[UploadRefused]] = {
         UploadEmpty,
         UploadTooLarge,
         NotAnImage,
@@ -646,5 +651,5 @@ def test_every_refusal_is_a_child_of_one() -> None:
         TooSmall,
         TooElongated,
     }
-    assert set(UploadRefused.__subclasses__()) == children
-    assert {child.status for child in children} == {413, 422}
+    assert set(UploadRefused.__subclasses__()) == refusals
+    assert {refusal.status for refusal in refusals} == {413, 422}

@@ -15,7 +15,7 @@ Enter = Callable[[Flask, str], Browser]
 
 
 def log_in(browser: Browser, name: str = "Ada", password: str = PASSWORD) -> Page | None:
-    """Log in; the page with what went wrong, or None."""
+    """Log in; return the page with the error, or None."""
     response = browser.post("/log-in", {"name": name, "password": password})
     if response.status_code == 302:
         return None
@@ -58,7 +58,7 @@ def test_second_account_needs_an_invitation(visitor: Browser, app: Flask) -> Non
     assert ("Eve", False) not in names(app)
 
 
-def test_second_first_account_is_too_late(new_app: Flask) -> None:
+def test_only_one_first_account_is_made(new_app: Flask) -> None:
     first, second = Browser(new_app), Browser(new_app)
     second.get("/sign-up")
     first.post("/sign-up", {"name": "Grace", "password": PASSWORD})
@@ -97,7 +97,7 @@ def test_invitation_expires(ada: Browser, visitor: Browser, app: Flask) -> None:
     "token",
     ["", "x", "a.b.c", "IkhlbGxvIg", "ünïcödé", "x" * 5000, "%00", "\u202e", "' OR 1=1--"],
 )
-def test_other_links_let_nobody_in(visitor: Browser, token: str) -> None:
+def test_invalid_invitation_lets_nobody_in(visitor: Browser, token: str) -> None:
     assert visitor.get("/sign-up", query_string={"invitation": token}).status_code == 403
 
 
@@ -176,9 +176,9 @@ def test_password_is_not_in_the_database(new_app: Flask) -> None:
     Browser(new_app).post("/sign-up", {"name": "Grace", "password": PASSWORD})
 
     with new_app.app_context():
-        kept = db.session.scalars(select(User.password_hash)).one()
-    assert kept.startswith("$argon2id$v=19$m=47104,t=1,p=1$")
-    assert PASSWORD not in kept
+        password_hash = db.session.scalars(select(User.password_hash)).one()
+    assert password_hash.startswith("$argon2id$v=19$m=47104,t=1,p=1$")
+    assert PASSWORD not in password_hash
 
 
 def test_privileges_cannot_be_sent_along(ada: Browser, app: Flask) -> None:
@@ -221,7 +221,7 @@ def test_log_in_with_an_empty_field_is_refused(visitor: Browser, name: str, pass
     assert log_in(visitor, name, password) is not None
 
 
-def test_name_is_kept_and_password_is_not(visitor: Browser) -> None:
+def test_refused_log_in_keeps_the_name_but_not_the_password(visitor: Browser) -> None:
     page = log_in(visitor, '"Ada"><script>', "not her password")
 
     assert page is not None
@@ -252,7 +252,7 @@ def test_logging_out_of_one_browser_leaves_the_other(ada: Browser, visitor: Brow
     assert is_in(visitor)
 
 
-def test_session_of_before_is_not_the_one_of_after(visitor: Browser, app: Flask) -> None:
+def test_log_in_begins_a_new_session(visitor: Browser, app: Flask) -> None:
     visitor.get("/log-in")
     before, token = visitor.cookie, visitor.token
 
@@ -263,7 +263,7 @@ def test_session_of_before_is_not_the_one_of_after(visitor: Browser, app: Flask)
     assert visitor.post_as_is("/log-out", {"csrf_token": token}).status_code == 400
 
 
-def test_each_log_in_has_a_token_of_its_own(app: Flask) -> None:
+def test_each_log_in_has_another_token(app: Flask) -> None:
     before = count(app, LoginSession)
     cookies = set()
     for _ in range(3):
@@ -284,7 +284,7 @@ def test_session_ends_when_the_browser_was_away_for_long(ada: Browser, app: Flas
     assert not is_in(ada)
 
 
-def test_session_lives_on_while_it_is_used(ada: Browser, app: Flask) -> None:
+def test_session_in_use_is_renewed(ada: Browser, app: Flask) -> None:
     long_ago = now() - SESSION_LIFETIME + timedelta(minutes=1)
     with app.app_context(), write_transaction() as database:
         database.execute(update(LoginSession).values(seen_at=long_ago))
@@ -292,26 +292,26 @@ def test_session_lives_on_while_it_is_used(ada: Browser, app: Flask) -> None:
     assert is_in(ada)
 
     with app.app_context():
-        seen = db.session.scalars(select(LoginSession.seen_at)).all()
-    assert max(seen) > now() - timedelta(minutes=1)
+        seen_at = db.session.scalars(select(LoginSession.seen_at)).all()
+    assert max(seen_at) > now() - timedelta(minutes=1)
 
 
 @pytest.mark.parametrize("cookie", ["", "x", "a.b.c", "e30.aaaaaa.bbbbbbbbbbbb", "x" * 4000, "%00"])
-def test_other_cookies_are_nobody(app: Flask, cookie: str) -> None:
+def test_invalid_cookie_is_a_visitors(app: Flask, cookie: str) -> None:
     browser = Browser(app, cookie=cookie)
 
     assert browser.get("/").location == "/log-in"
     assert browser.get("/log-in").status_code == 200
 
 
-def test_cookie_of_another_key_is_nobody(ada: Browser, make_app: MakeApp) -> None:
+def test_cookie_signed_with_another_key_is_a_visitors(ada: Browser, make_app: MakeApp) -> None:
     other = make_app(secret_key="another key that is long enough")
 
     assert not is_in(Browser(other, cookie=ada.cookie))
 
 
 @pytest.mark.parametrize("value", [7, None, ["x"], "not a token", {"a": 1}])
-def test_session_that_holds_something_else_is_nobody(visitor: Browser, value: object) -> None:
+def test_session_with_an_invalid_token_is_a_visitors(visitor: Browser, value: object) -> None:
     with visitor.client.session_transaction() as session:
         session["login"] = value
 
@@ -319,7 +319,7 @@ def test_session_that_holds_something_else_is_nobody(visitor: Browser, value: ob
 
 
 @pytest.mark.parametrize("target", ["/studio", "/paintings/abc?x=1", "/people/", "/?before=xyz"])
-def test_log_in_leads_on_to_where_one_was_going(visitor: Browser, target: str) -> None:
+def test_log_in_leads_to_the_requested_page(visitor: Browser, target: str) -> None:
     response = visitor.post(
         "/log-in", {"name": "Ada", "password": PASSWORD}, query_string={"next": target}
     )
@@ -401,7 +401,7 @@ def test_form_without_a_valid_token_changes_nothing(
     assert is_in(ada)
 
 
-def test_log_in_needs_a_token_too(visitor: Browser) -> None:
+def test_log_in_needs_a_csrf_token(visitor: Browser) -> None:
     visitor.get("/log-in")
     response = visitor.post_as_is("/log-in", {"name": "Ada", "password": PASSWORD})
 
@@ -448,7 +448,7 @@ def test_stated_address_counts_only_behind_a_proxy(
 
 
 @pytest.mark.parametrize("theme", ["light", "dark", "system"])
-def test_look_is_remembered(visitor: Browser, theme: str) -> None:
+def test_theme_is_remembered(visitor: Browser, theme: str) -> None:
     response = visitor.post("/theme", {"theme": theme, "back": "/log-in?next=/studio"})
 
     assert response.location == "/log-in?next=/studio"
@@ -459,7 +459,7 @@ def test_look_is_remembered(visitor: Browser, theme: str) -> None:
 
 
 @pytest.mark.parametrize("theme", ["", "pink", '"><script>'])
-def test_unknown_look_is_not_remembered(visitor: Browser, theme: str) -> None:
+def test_unknown_theme_is_not_remembered(visitor: Browser, theme: str) -> None:
     visitor.post("/theme", {"theme": theme})
     assert visitor.page("/log-in").first("html").get("data-theme") == "system"
 

@@ -13,7 +13,7 @@ from webapp.models import State, now
 
 
 def wall(page: Page) -> list[str]:
-    """The public ids on a page, in its order."""
+    """Return the public ids on a page, in order."""
     return [
         link.removeprefix("/paintings/") for link in page.links() if link.startswith("/paintings/")
     ]
@@ -34,15 +34,15 @@ def paint(owner: Browser, number: int) -> list[str]:
 
 @contextmanager
 def statements(app: Flask) -> Iterator[list[str]]:
-    seen: list[str] = []
+    log: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        seen.append(statement.lower())
+        log.append(statement.lower())
 
     with app.app_context():
         engine = db.engine
     event.listen(engine, "before_cursor_execute", note)
-    yield seen
+    yield log
     event.remove(engine, "before_cursor_execute", note)
 
 
@@ -60,13 +60,13 @@ def test_empty_wall_leads_to_the_studio(ada: Browser) -> None:
 
 
 def test_newest_hangs_first(ada: Browser, ben: Browser) -> None:
-    mine = [make_painting(ada, state) for state in State]
+    paintings = [make_painting(ada, state) for state in State]
     make_painting(ben)
 
-    assert wall(ada.page("/")) == mine[::-1]
+    assert wall(ada.page("/")) == paintings[::-1]
 
 
-def test_each_state_can_be_told_and_shows_an_image(ada: Browser) -> None:
+def test_each_state_has_its_words_and_an_image(ada: Browser) -> None:
     make_painting(ada, State.RUNNING, progress=0.42, preview_version=1)
     for state in State:
         make_painting(ada, state)
@@ -84,7 +84,7 @@ def test_each_state_can_be_told_and_shows_an_image(ada: Browser) -> None:
             assert response.status_code == 200, source
 
 
-def test_sixty_paintings_are_paged_forth_and_back(ada: Browser) -> None:
+def test_sixty_paintings_are_paged_forwards_and_back(ada: Browser) -> None:
     newest_first = paint(ada, 60)[::-1]
     paint(Browser(ada.app, "Ben"), 3)
 
@@ -108,11 +108,11 @@ def test_sixty_paintings_are_paged_forth_and_back(ada: Browser) -> None:
 def test_any_page_costs_the_same_few_queries(ada: Browser) -> None:
     paintings = paint(ada, 60)
     for path in ("/", f"/?before={paintings[30]}", f"/?after={paintings[3]}"):
-        with statements(ada.app) as seen:
+        with statements(ada.app) as log:
             ada.page(path)
-        reading = [s for s in seen if s.startswith("select")]
-        assert len(reading) <= 6
-        assert not [s for s in seen if "count(" in s or " offset " in s.replace("offset ?", "")]
+        queries = [s for s in log if s.startswith("select")]
+        assert len(queries) <= 6
+        assert not [s for s in log if "count(" in s or " offset " in s.replace("offset ?", "")]
 
 
 def test_exactly_one_page_has_no_neighbors(ada: Browser) -> None:
@@ -142,19 +142,19 @@ def test_unknown_position_is_the_first_page(ada: Browser, query: str) -> None:
     assert wall(ada.page(f"/?{query}")) == paintings[::-1]
 
 
-def test_others_paintings_are_no_position(ada: Browser, ben: Browser) -> None:
-    mine = paint(ada, 2)
-    (theirs,) = paint(ben, 1)
+def test_other_peoples_paintings_are_no_position(ada: Browser, ben: Browser) -> None:
+    own = paint(ada, 2)
+    (other,) = paint(ben, 1)
 
-    assert wall(ada.page(f"/?before={theirs}")) == mine[::-1]
-    assert wall(ada.page(f"/?after={theirs}")) == mine[::-1]
+    assert wall(ada.page(f"/?before={other}")) == own[::-1]
+    assert wall(ada.page(f"/?after={other}")) == own[::-1]
 
 
 def test_what_is_in_the_trash_is_not_on_the_wall(ada: Browser, app: Flask) -> None:
-    kept, trashed = make_painting(ada), make_painting(ada)
+    painting, trashed = make_painting(ada), make_painting(ada)
     change(app, trashed, trashed_at=now())
 
-    assert wall(ada.page("/")) == [kept]
+    assert wall(ada.page("/")) == [painting]
     assert set(wall(ada.page("/trash"))) - {f"{trashed}/restore"} == {trashed}
 
 
@@ -162,7 +162,7 @@ def test_page_after_one_that_went_to_the_trash(ada: Browser, app: Flask) -> None
     paintings = paint(ada, 30)
     change(app, paintings[10], state=State.CANCELLED, trashed_at=now())
 
-    # A page that was open all the time leads from there.
+    # A page that was open before has a link from there.
     assert wall(ada.page(f"/?before={paintings[10]}")) == paintings[9::-1]
 
 

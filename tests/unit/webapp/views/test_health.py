@@ -1,5 +1,3 @@
-"""How the site tells how it stands."""
-
 import shutil
 
 import pytest
@@ -11,7 +9,7 @@ from webapp.models import State
 from webapp.orders import schedule, workers
 
 
-def test_a_site_without_queue_and_worker_is_not_well(visitor: Browser) -> None:
+def test_site_without_queue_and_worker_is_not_well(visitor: Browser) -> None:
     response = visitor.get("/healthz")
     assert response.status_code == 503
     assert response.json is not None
@@ -31,7 +29,7 @@ def test_workers_are_counted_but_not_named(app: Flask, visitor: Browser) -> None
     assert "secret-host" not in response.text
 
 
-def test_numbers_are_in_prometheus_text_form(ada: Browser, app: Flask) -> None:
+def test_metrics_are_in_prometheus_text_format(ada: Browser, app: Flask) -> None:
     make_painting(ada, State.QUEUED)
     make_painting(ada, State.QUEUED)
     make_painting(ada, State.RUNNING)
@@ -53,7 +51,7 @@ def test_numbers_are_in_prometheus_text_form(ada: Browser, app: Flask) -> None:
     assert {name.split("{")[0] for name in values} == set(families)
 
 
-def test_a_disk_with_little_room_is_not_well(make_app: MakeApp) -> None:
+def test_site_with_a_full_disk_is_not_well(make_app: MakeApp) -> None:
     free = shutil.disk_usage(".").total * 2
     visitor = Browser(make_app(min_free_bytes=free))
     response = visitor.get("/healthz")
@@ -61,17 +59,17 @@ def test_a_disk_with_little_room_is_not_well(make_app: MakeApp) -> None:
     assert "nothing new is accepted" in response.json["disk"]
 
 
-def test_the_owners_commands_tell_and_pause(app: Flask) -> None:
+def test_commands_show_the_status_and_pause(app: Flask) -> None:
     runner = app.test_cli_runner()
-    told = runner.invoke(args=["status"])
-    assert told.exit_code == 1
-    assert "redis      cannot be reached" in told.output
+    result = runner.invoke(args=["status"])
+    assert result.exit_code == 1
+    assert "redis      cannot be reached" in result.output
     assert "Paused" in runner.invoke(args=["pause"]).output
     assert "paused" in runner.invoke(args=["status"]).output
-    assert "Going on" in runner.invoke(args=["resume"]).output
+    assert "Resumed" in runner.invoke(args=["resume"]).output
     assert "paused" not in runner.invoke(args=["status"]).output
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/metrics"])
-def test_machines_may_ask_as_often_as_they_like(visitor: Browser, path: str) -> None:
+def test_monitoring_has_no_rate_limit(visitor: Browser, path: str) -> None:
     assert {visitor.get(path).status_code for _ in range(40)} <= {200, 503}

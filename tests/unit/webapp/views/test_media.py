@@ -14,7 +14,7 @@ A_YEAR = "private, max-age=31536000, immutable"
 
 
 def file_name(header: str) -> str | None:
-    """The name under which a browser saves a download, read by another library."""
+    """Return the name under which a browser saves a download, parsed by another library."""
     # Browsers prefer the encoded form (RFC 6266); the other is for very old ones.
     head, encoded, tail = header.partition("filename*=")
     message = Message()
@@ -33,7 +33,7 @@ def test_pictures_and_their_thumbnails(ada: Browser) -> None:
             assert Image.open(io.BytesIO(response.data)).size == (96, 64)
 
 
-def test_preview_is_never_kept(ada: Browser) -> None:
+def test_preview_is_never_cached(ada: Browser) -> None:
     painting = make_painting(ada, State.RUNNING, preview_version=3)
 
     for version in (1, 2, 3):
@@ -44,7 +44,7 @@ def test_preview_is_never_kept(ada: Browser) -> None:
         assert ada.get(f"/paintings/{painting}/preview-{other}.jpg").status_code == 404
 
 
-def test_preview_that_is_gone_is_not_there(ada: Browser, app: Flask) -> None:
+def test_missing_preview_is_not_found(ada: Browser, app: Flask) -> None:
     painting = make_painting(ada, State.RUNNING, preview_version=3)
     storage_of(app).preview(painting).unlink()
 
@@ -71,7 +71,7 @@ def test_thumbnails_come_in_three_sizes(ada: Browser, edge: int) -> None:
 
 
 @pytest.mark.parametrize("edge", ["0", "321", "5000", "-320", "320.0", "x", "9" * 5000])
-def test_other_sizes_are_not_there(ada: Browser, edge: str) -> None:
+def test_other_thumbnail_sizes_are_not_found(ada: Browser, edge: str) -> None:
     painting = make_painting(ada)
 
     assert ada.get(f"/paintings/{painting}/styled-{edge}.webp").status_code == 404
@@ -81,7 +81,7 @@ def test_other_sizes_are_not_there(ada: Browser, edge: str) -> None:
     "kind",
     ["luminance", "process", "STYLED", "styled-1", "", "..", "%2e%2e", "styled.png/..", "x" * 999],
 )
-def test_renditions_that_were_not_made_are_not_there(ada: Browser, kind: str) -> None:
+def test_renditions_that_were_not_made_are_not_found(ada: Browser, kind: str) -> None:
     painting = make_painting(ada)
 
     assert ada.get(f"/paintings/{painting}/{kind}.png").status_code == 404
@@ -91,14 +91,14 @@ def test_renditions_that_were_not_made_are_not_there(ada: Browser, kind: str) ->
 def test_address_changes_when_a_painting_is_painted_again(ada: Browser, app: Flask) -> None:
     painting = make_painting(ada)
     before = {s for s in ada.page(f"/paintings/{painting}").sources() if "styled" in s}
-    made = row(app, painting).renditions[0]
+    rendition = row(app, painting).renditions[0]
 
-    assert before == {f"/paintings/{painting}/styled.png?v={made.attempt_id[:8]}"}
+    assert before == {f"/paintings/{painting}/styled.png?v={rendition.attempt_id[:8]}"}
 
 
 # Its address stays the same when the painting is painted again.
 @pytest.mark.parametrize("path", ["styled.png", "styled.png?download=1"])
-def test_addresses_without_a_version_are_not_kept(ada: Browser, path: str) -> None:
+def test_addresses_without_a_version_are_not_cached(ada: Browser, path: str) -> None:
     painting = make_painting(ada)
 
     with ada.get(f"/paintings/{painting}/{path}") as response:
@@ -127,7 +127,7 @@ def test_download_has_a_telling_and_harmless_name(ada: Browser, title: str, name
     assert file_name(disposition) == name
 
 
-def test_image_whose_file_is_gone_is_not_there(ada: Browser, app: Flask) -> None:
+def test_image_with_a_missing_file_is_not_found(ada: Browser, app: Flask) -> None:
     picture, painting = make_picture(ada), make_painting(ada)
     storage_of(app).remove_picture(picture)
     storage_of(app).remove_painting(painting)
@@ -175,7 +175,7 @@ def test_unchanged_image_is_not_sent_again(ada: Browser) -> None:
         "/config.py~",
     ],
 )
-def test_there_is_no_way_to_other_files(ada: Browser, path: str) -> None:
+def test_other_files_are_out_of_reach(ada: Browser, path: str) -> None:
     assert ada.get(path).status_code == 404
 
 
@@ -213,7 +213,7 @@ def test_animation_is_shown_and_saved(ada: Browser, ben: Browser) -> None:
     assert ben.get(address).status_code == 404
 
 
-def test_animation_that_was_not_made_is_not_there(ada: Browser) -> None:
+def test_animation_that_was_not_made_is_not_found(ada: Browser) -> None:
     painting = make_painting(ada)
 
     assert ada.get(f"/paintings/{painting}/process.webp").status_code == 404

@@ -1,4 +1,5 @@
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -15,7 +16,7 @@ FINAL = [State.DONE, State.FAILED, State.CANCELLED]
 
 
 def buttons(page: Page, painting: str) -> set[str]:
-    """What can be done to the painting on its page."""
+    """Return the actions of the buttons on a painting's page."""
     start = f"/paintings/{painting}/"
     return {a.removeprefix(start) for a in page.actions() if a.startswith(start)}
 
@@ -73,7 +74,7 @@ def test_page_of_a_running_painting_shows_what_is_done(ada: Browser) -> None:
     assert_images_are_there(ada, page)
 
 
-def test_page_of_a_painting_tried_again_does_not_show_what_was_left_unfinished(
+def test_page_of_a_painting_tried_again_does_not_show_partial_renditions(
     ada: Browser, app: Flask
 ) -> None:
     painting = make_painting(ada, State.CANCELLED, [STYLED])
@@ -91,8 +92,8 @@ def test_page_of_a_painting_that_is_being_stopped(ada: Browser) -> None:
     page = ada.page(f"/paintings/{painting}")
 
     assert "Stopping" in page.text
-    # No time left is told of what stops in a moment: neither now nor by the script.
-    assert not page.all("p", **{"data-role": "line"})
+    # A painting that stops has no time left to show: neither now nor by the script.
+    assert not page.all("p", **{"data-role": "queue-text"})
     assert buttons(page, painting) == set()
 
 
@@ -187,11 +188,11 @@ def test_tall_photo_keeps_its_shape_while_it_is_painted(ada: Browser) -> None:
 def test_status_follows_a_painting(ada: Browser, app: Flask) -> None:
     painting = make_painting(ada, State.QUEUED)
     address = f"/paintings/{painting}/status.json"
-    nothing = {"preview": None, "renditions": [], "line": None}
+    nothing: dict[str, Any] = {"preview": None, "renditions": [], "queue_text": None}
     assert ada.get(address).json == nothing | {
         "state": "queued",
         "progress": 0.0,
-        "line": "It is next in line; painting it then takes a few seconds.",
+        "queue_text": "It is next in line; painting it then takes a few seconds.",
     }
 
     change(app, painting, state=State.RUNNING, progress=0.25, preview_version=2)
@@ -200,7 +201,7 @@ def test_status_follows_a_painting(ada: Browser, app: Flask) -> None:
         "state": "running",
         "progress": 0.25,
         "preview": preview,
-        "line": "Done in a few seconds.",
+        "queue_text": "Done in a few seconds.",
     }
 
     change(app, painting, state=State.DONE, progress=1.0)
@@ -213,39 +214,39 @@ def test_status_lists_what_is_done(ada: Browser) -> None:
     status = ada.get(f"/paintings/{painting}/status.json").json
 
     assert status is not None
-    assert [made["kind"] for made in status["renditions"]] == ["styled", "luminance"]
-    for made in status["renditions"]:
-        assert (made["width"], made["height"]) == (96, 64)
-        assert made["label"]
-        with ada.get(made["url"]) as response:
+    assert [rendition["kind"] for rendition in status["renditions"]] == ["styled", "luminance"]
+    for rendition in status["renditions"]:
+        assert (rendition["width"], rendition["height"]) == (96, 64)
+        assert rendition["label"]
+        with ada.get(rendition["url"]) as response:
             assert response.mimetype == "image/png"
 
 
-def test_place_in_line(ada: Browser, ben: Browser) -> None:
-    mine = [make_painting(ada, State.QUEUED) for _ in range(3)]
-    theirs = make_painting(ben, State.QUEUED)
+def test_place_in_the_queue(ada: Browser, ben: Browser) -> None:
+    adas = [make_painting(ada, State.QUEUED) for _ in range(3)]
+    bens = make_painting(ben, State.QUEUED)
 
     def ahead(browser: Browser, painting: str) -> int:
         status = browser.get(f"/paintings/{painting}/status.json").json
         assert status is not None
-        words: str = status["line"].split()[0]
+        words: str = status["queue_text"].split()[0]
         return {"It": 0, "One": 1}[words] if words in {"It", "One"} else int(words)
 
     # Everybody's first goes before anybody's second.
-    assert [ahead(ada, painting) for painting in mine] == [0, 2, 3]
-    assert ahead(ben, theirs) == 1
+    assert [ahead(ada, painting) for painting in adas] == [0, 2, 3]
+    assert ahead(ben, bens) == 1
 
 
-def test_following_costs_the_same_however_long_the_line_is(ada: Browser, app: Flask) -> None:
-    asked: list[str] = []
+def test_status_takes_the_same_queries_however_long_the_queue_is(ada: Browser, app: Flask) -> None:
+    statements: list[str] = []
     with app.app_context():
-        event.listen(db.engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
+        event.listen(db.engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
     painting = make_painting(ada, State.QUEUED)
 
     def queries() -> int:
-        asked.clear()
+        statements.clear()
         assert ada.get(f"/paintings/{painting}/status.json").status_code == 200
-        return len(asked)
+        return len(statements)
 
     queries()
     few = queries()
@@ -255,7 +256,7 @@ def test_following_costs_the_same_however_long_the_line_is(ada: Browser, app: Fl
     assert queries() == few
 
 
-def test_visitor_who_follows_by_script_is_told_in_data(ada: Browser, visitor: Browser) -> None:
+def test_status_for_a_visitors_script_is_401(ada: Browser, visitor: Browser) -> None:
     painting = make_painting(ada, State.RUNNING)
     address = f"/paintings/{painting}/status.json"
 
@@ -288,7 +289,9 @@ def test_cancelling_a_running_painting_asks_its_worker(ada: Browser, app: Flask)
 
 
 @pytest.mark.parametrize("state", FINAL)
-def test_cancelling_what_is_over_changes_nothing(ada: Browser, app: Flask, state: State) -> None:
+def test_cancelling_a_finished_painting_changes_nothing(
+    ada: Browser, app: Flask, state: State
+) -> None:
     painting = make_painting(ada, state)
 
     assert ada.post(f"/paintings/{painting}/cancel").status_code == 303
@@ -298,9 +301,7 @@ def test_cancelling_what_is_over_changes_nothing(ada: Browser, app: Flask, state
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
-def test_trying_again_puts_it_at_the_end_of_the_line(
-    ada: Browser, app: Flask, state: State
-) -> None:
+def test_retry_queues_a_painting_at_the_end(ada: Browser, app: Flask, state: State) -> None:
     painting = make_painting(
         ada,
         state,
@@ -326,11 +327,9 @@ def test_trying_again_puts_it_at_the_end_of_the_line(
     assert page.notices() == ["It waits until the queue can be reached again."]
 
 
-# What a worker deletes when it ends: a page must not show it.
+# The worker deletes the preview when an attempt ends: no page may show it.
 @pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
-def test_trying_again_does_not_show_the_last_preview(
-    ada: Browser, app: Flask, state: State
-) -> None:
+def test_retry_hides_the_last_preview(ada: Browser, app: Flask, state: State) -> None:
     painting = make_painting(ada, state, preview_version=5)
     ada.post(f"/paintings/{painting}/retry")
 
@@ -341,7 +340,9 @@ def test_trying_again_does_not_show_the_last_preview(
 
 
 @pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING, State.DONE])
-def test_trying_again_changes_nothing_elsewhere(ada: Browser, app: Flask, state: State) -> None:
+def test_retry_changes_only_failed_and_cancelled_paintings(
+    ada: Browser, app: Flask, state: State
+) -> None:
     painting = make_painting(ada, state)
     before = row(app, painting)
 
@@ -352,7 +353,9 @@ def test_trying_again_changes_nothing_elsewhere(ada: Browser, app: Flask, state:
 
 
 @pytest.mark.parametrize("state", FINAL)
-def test_what_is_over_goes_to_the_trash_and_back(ada: Browser, app: Flask, state: State) -> None:
+def test_finished_painting_goes_to_the_trash_and_back(
+    ada: Browser, app: Flask, state: State
+) -> None:
     painting = make_painting(ada, state)
 
     response = ada.post(f"/paintings/{painting}/trash")
@@ -370,7 +373,9 @@ def test_what_is_over_goes_to_the_trash_and_back(ada: Browser, app: Flask, state
 
 
 @pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING])
-def test_what_is_not_over_does_not_go_to_the_trash(ada: Browser, app: Flask, state: State) -> None:
+def test_unfinished_painting_does_not_go_to_the_trash(
+    ada: Browser, app: Flask, state: State
+) -> None:
     painting = make_painting(ada, state)
 
     response = ada.post(f"/paintings/{painting}/trash")
@@ -381,9 +386,7 @@ def test_what_is_not_over_does_not_go_to_the_trash(ada: Browser, app: Flask, sta
 
 
 @pytest.mark.parametrize("action", ["cancel", "retry", "trash", "restore"])
-def test_nothing_is_done_by_a_link_or_without_a_token(
-    ada: Browser, app: Flask, action: str
-) -> None:
+def test_actions_need_post_and_a_csrf_token(ada: Browser, app: Flask, action: str) -> None:
     for state in State:
         painting = make_painting(ada, state)
         assert ada.get(f"/paintings/{painting}/{action}").status_code == 405
@@ -394,7 +397,7 @@ def test_nothing_is_done_by_a_link_or_without_a_token(
         assert not changed.is_cancel_requested
 
 
-def newest(app: Flask) -> Painting:
+def newest_painting(app: Flask) -> Painting:
     with app.app_context():
         painting = db.session.scalar(select(Painting).order_by(Painting.id.desc()))
         assert painting is not None
@@ -404,19 +407,19 @@ def newest(app: Flask) -> Painting:
 @pytest.mark.parametrize(
     ("button", "fields", "size"), [("more", {}, 256), ("larger", {"long_edge_px": "512"}, 512)]
 )
-def test_painting_on_orders_a_new_painting_from_this_one(
+def test_continuing_orders_a_new_painting_from_this_one(
     ada: Browser, app: Flask, button: str, fields: dict[str, str], size: int
 ) -> None:
     painting = make_painting(ada, State.DONE, [STYLED], long_edge_px=256, strength=0.85, seed=7)
 
     response = ada.post(f"/paintings/{painting}/{button}", fields)
 
-    made = newest(app)
-    assert response.location == f"/paintings/{made.public_id}"
-    assert made.public_id != painting
-    assert (made.base_painting_id, made.base_px, made.long_edge_px) == (painting, 256, size)
-    assert (made.strength, made.seed, made.state) == (0.85, 7, State.QUEUED)
-    page = ada.page(f"/paintings/{made.public_id}")
+    newest = newest_painting(app)
+    assert response.location == f"/paintings/{newest.public_id}"
+    assert newest.public_id != painting
+    assert (newest.base_painting_id, newest.base_px, newest.long_edge_px) == (painting, 256, size)
+    assert (newest.strength, newest.seed, newest.state) == (0.85, 7, State.QUEUED)
+    page = ada.page(f"/paintings/{newest.public_id}")
     assert f"/paintings/{painting}" in page.links()
     assert "the painting of 256 px" in page.text
 
@@ -425,9 +428,9 @@ def test_painting_on_orders_a_new_painting_from_this_one(
 def test_a_button_pressed_twice_orders_once(ada: Browser, app: Flask, button: str) -> None:
     painting = make_painting(ada, State.DONE, [STYLED], long_edge_px=256)
     fields = ada.page(f"/paintings/{painting}").all("input")
-    tokens = [field.get("value", "") for field in fields if field.get("name") == "idempotency_key"]
-    assert len(set(tokens)) == 3
-    sent = {"idempotency_key": tokens[0], "long_edge_px": "512"}
+    keys = [field.get("value", "") for field in fields if field.get("name") == "idempotency_key"]
+    assert len(set(keys)) == 3
+    sent = {"idempotency_key": keys[0], "long_edge_px": "512"}
 
     first = ada.post(f"/paintings/{painting}/{button}", sent)
     second = ada.post(f"/paintings/{painting}/{button}", sent)
@@ -438,7 +441,7 @@ def test_a_button_pressed_twice_orders_once(ada: Browser, app: Flask, button: st
 
 
 @pytest.mark.parametrize("size", ["", "abc", "256", "128", "300", "99999", "4096"])
-def test_only_larger_sizes_that_may_be_ordered_are_larger(
+def test_only_larger_sizes_up_to_the_limit_can_be_ordered(
     ada: Browser, app: Flask, size: str
 ) -> None:
     painting = make_painting(ada, State.DONE, [STYLED], long_edge_px=256)
@@ -446,17 +449,17 @@ def test_only_larger_sizes_that_may_be_ordered_are_larger(
     response = ada.post(f"/paintings/{painting}/larger", {"long_edge_px": size})
 
     assert response.location == f"/paintings/{painting}"
-    assert newest(app).public_id == painting
+    assert newest_painting(app).public_id == painting
     assert "Choose one of the sizes" in ada.page(f"/paintings/{painting}").text
 
 
-@pytest.mark.parametrize("state", [one for one in State if one is not State.DONE])
-def test_only_finished_paintings_are_painted_on(ada: Browser, app: Flask, state: State) -> None:
+@pytest.mark.parametrize("state", [state for state in State if state is not State.DONE])
+def test_only_finished_paintings_can_be_continued(ada: Browser, app: Flask, state: State) -> None:
     painting = make_painting(ada, state, [STYLED])
 
     assert not {"more", "larger"} & buttons(ada.page(f"/paintings/{painting}"), painting)
     assert ada.post(f"/paintings/{painting}/more", {}).location == f"/paintings/{painting}"
-    assert newest(app).public_id == painting
+    assert newest_painting(app).public_id == painting
     assert "Only a finished painting" in ada.page(f"/paintings/{painting}").text
 
 
@@ -466,40 +469,40 @@ def test_the_largest_painting_is_offered_more_but_not_larger(ada: Browser) -> No
     assert buttons(ada.page(f"/paintings/{painting}"), painting) == {"again", "more", "trash"}
 
 
-def test_the_same_again_goes_on_from_the_same_painting(ada: Browser, app: Flask) -> None:
+def test_repeating_a_continuation_continues_the_same_painting(ada: Browser, app: Flask) -> None:
     first = make_painting(ada, State.DONE, [STYLED], long_edge_px=128)
     painting = make_painting(ada, State.DONE, [STYLED], base_painting_id=first, base_px=128)
 
     response = ada.post(f"/paintings/{painting}/again", {})
 
-    made = newest(app)
-    assert response.location == f"/paintings/{made.public_id}" != f"/paintings/{painting}"
-    assert (made.base_painting_id, made.base_px) == (first, 128)
+    newest = newest_painting(app)
+    assert response.location == f"/paintings/{newest.public_id}" != f"/paintings/{painting}"
+    assert (newest.base_painting_id, newest.base_px) == (first, 128)
 
 
-def test_what_went_on_from_a_removed_painting_is_not_painted_again(
-    ada: Browser, app: Flask
-) -> None:
+def test_continuation_of_a_removed_painting_cannot_be_repeated(ada: Browser, app: Flask) -> None:
     painting = make_painting(ada, State.DONE, [STYLED], base_painting_id="a" * 22, base_px=128)
     assert "a painting that was removed" in ada.page(f"/paintings/{painting}").text
 
     response = ada.post(f"/paintings/{painting}/again", {})
 
     assert response.location == f"/paintings/{painting}"
-    assert newest(app).public_id == painting
+    assert newest_painting(app).public_id == painting
     assert "Paint it with changes" in ada.page(f"/paintings/{painting}").text
 
 
-def test_what_lies_in_the_trash_is_not_painted_on(ada: Browser, app: Flask) -> None:
+def test_painting_in_the_trash_cannot_be_continued(ada: Browser, app: Flask) -> None:
     painting = make_painting(ada, State.DONE, [STYLED], trashed_at=now())
 
     ada.post(f"/paintings/{painting}/more", {})
 
-    assert newest(app).public_id == painting
+    assert newest_painting(app).public_id == painting
 
 
 @pytest.mark.parametrize("button", ["more", "larger"])
-def test_others_paintings_cannot_be_painted_on(ada: Browser, ben: Browser, button: str) -> None:
+def test_other_peoples_paintings_cannot_be_continued(
+    ada: Browser, ben: Browser, button: str
+) -> None:
     painting = make_painting(ada, State.DONE, [STYLED], long_edge_px=256)
 
     response = ben.post(f"/paintings/{painting}/{button}", {"long_edge_px": "512"})

@@ -47,12 +47,12 @@ def test_same_file_twice_is_one_picture(ada: Browser, app: Flask) -> None:
 
 
 def test_same_file_of_two_people_is_two_pictures(ada: Browser, ben: Browser, app: Flask) -> None:
-    mine, theirs = send(ada, files.jpeg()).json, send(ben, files.jpeg()).json
+    own, other = send(ada, files.jpeg()).json, send(ben, files.jpeg()).json
 
-    assert mine is not None
-    assert theirs is not None
-    assert mine["value"] != theirs["value"]
-    assert ben.get(mine["thumbnail"]).status_code == 404
+    assert own is not None
+    assert other is not None
+    assert own["value"] != other["value"]
+    assert ben.get(own["thumbnail"]).status_code == 404
     assert len(stored_files(app)) == 4
 
 
@@ -66,7 +66,7 @@ def test_same_file_of_two_people_is_two_pictures(ada: Browser, ben: Browser, app
         (files.png()[:-30], "damaged"),
     ],
 )
-def test_refusal_is_data_for_the_script(
+def test_refusal_is_json_for_the_script(
     ada: Browser, app: Flask, data: bytes, sentence: str
 ) -> None:
     response = send(ada, data)
@@ -97,7 +97,7 @@ def test_file_over_the_limit_is_refused(ada: Browser, app: Flask) -> None:
 @pytest.mark.parametrize(
     "fields", [{"role": None}, {"role": "owner"}, {"file": None}, {"file": "text"}]
 )
-def test_incomplete_request_is_refused(ada: Browser, app: Flask, fields: dict[str, object]) -> None:
+def test_incomplete_request_is_refused(ada: Browser, app: Flask, fields: dict[str, Any]) -> None:
     response = send(ada, files.jpeg(), **fields)
 
     assert response.status_code == 400
@@ -105,7 +105,7 @@ def test_incomplete_request_is_refused(ada: Browser, app: Flask, fields: dict[st
     assert count(app, Picture) == 0
 
 
-def test_visitors_are_told_so_in_data(visitor: Browser, app: Flask) -> None:
+def test_visitor_gets_status_401_and_no_page(visitor: Browser, app: Flask) -> None:
     response = send(visitor, files.jpeg())
 
     assert response.status_code == 401

@@ -25,16 +25,16 @@ from transfer.settings import Start
 from webapp.extensions import db
 from webapp.models import Painting, PaintingStyle, Picture, State
 from webapp.uploads.samples import pairs, photos, styles
-from webapp.views.selection import MAX_STYLES
+from webapp.views.forms import MAX_STYLES
 
 PHOTO = "sample:photo-cat.jpg"
 STYLE = "sample:style-ink.jpg"
 
 
 def order(browser: Browser, **fields: Any) -> TestResponse:
-    """Send the studio's form as the page offers it, with these changes; None leaves one out."""
+    """Send the studio's form as the page offers it, with these fields changed; None drops one."""
     page = browser.page("/studio")
-    form = {
+    form: dict[str, Any] = {
         "idempotency_key": page.value("idempotency_key"),
         "content": PHOTO,
         "styles": STYLE,
@@ -49,20 +49,21 @@ def order(browser: Browser, **fields: Any) -> TestResponse:
     return browser.post("/studio", {k: v for k, v in form.items() if v is not None})
 
 
-def accepted(response: TestResponse) -> str:
-    """The public id of the painting that was ordered."""
+def painting_id_of(response: TestResponse) -> str:
+    """Return the public id of the painting that was ordered."""
     assert response.status_code == 303, response.text
     assert response.location is not None
     assert response.location.startswith("/paintings/")
     return response.location.removeprefix("/paintings/")
 
 
-def refused(response: TestResponse, status: int = 422) -> Page:
+def error_page(response: TestResponse, status: int = 422) -> Page:
+    """Return the page that answers a refused order."""
     assert response.status_code == status, response.text
     return Page(response.text)
 
 
-def nothing_stored(app: Flask) -> bool:
+def is_nothing_stored(app: Flask) -> bool:
     is_empty = count(app, Painting) == count(app, Picture) == count(app, PaintingStyle) == 0
     return is_empty and stored_files(app) == []
 
@@ -121,8 +122,8 @@ def test_ready_pairs_choose_both_pictures(ada: Browser) -> None:
         assert chosen.checked("styles") == [pair.style.value]
 
 
-def test_order_of_samples_keeps_them_as_pictures(ada: Browser, app: Flask) -> None:
-    painting = row(app, accepted(order(ada)))
+def test_order_of_samples_stores_them_as_pictures(ada: Browser, app: Flask) -> None:
+    painting = row(app, painting_id_of(order(ada)))
 
     assert painting.content.title == "Chelsea the cat"
     assert (painting.content.width, painting.content.height) == (451, 300)
@@ -131,7 +132,7 @@ def test_order_of_samples_keeps_them_as_pictures(ada: Browser, app: Flask) -> No
     assert len(stored_files(app)) == 4
 
 
-def test_order_becomes_rows_exactly_as_asked(ada: Browser, app: Flask) -> None:
+def test_order_stores_every_setting_of_the_form(ada: Browser, app: Flask) -> None:
     response = order(
         ada,
         strength="85",
@@ -145,7 +146,7 @@ def test_order_becomes_rows_exactly_as_asked(ada: Browser, app: Flask) -> None:
         start="noise",
     )
 
-    painting = row(app, accepted(response))
+    painting = row(app, painting_id_of(response))
     assert painting.state == State.QUEUED
     assert painting.owner_id == 1
     assert painting.strength == 0.85
@@ -165,7 +166,7 @@ def test_order_becomes_rows_exactly_as_asked(ada: Browser, app: Flask) -> None:
 
 
 def test_page_from_before_an_upgrade_still_orders(ada: Browser, app: Flask) -> None:
-    painting = row(app, accepted(order(ada)))
+    painting = row(app, painting_id_of(order(ada)))
 
     assert (painting.brush_size, painting.smoothness, painting.start) == (1.0, 0.5, "recolored")
     assert painting.settings.style_weights == (1.0,)
@@ -175,17 +176,17 @@ def test_page_from_before_an_upgrade_still_orders(ada: Browser, app: Flask) -> N
 def test_brush_sizes_are_equal_factors_apart(
     ada: Browser, app: Flask, steps: str, size: float
 ) -> None:
-    public_id = accepted(order(ada, brush=steps))
+    public_id = painting_id_of(order(ada, brush=steps))
 
     assert row(app, public_id).brush_size == pytest.approx(size)
     assert ada.page(f"/studio?like={public_id}").value("brush") == steps
 
 
-def test_styles_count_as_much_as_asked(ada: Browser, app: Flask) -> None:
+def test_shares_of_styles_become_weights(ada: Browser, app: Flask) -> None:
     first, second = styles()[0].value, styles()[1].value
     shares = {f"share:{first}": "90", f"share:{second}": "30", "share:sample:none": "7"}
 
-    public_id = accepted(order(ada, styles=[first, second], **shares))
+    public_id = painting_id_of(order(ada, styles=[first, second], **shares))
 
     assert row(app, public_id).settings.style_weights == (1.8, 0.6)
     page = ada.page(f"/paintings/{public_id}")
@@ -194,27 +195,27 @@ def test_styles_count_as_much_as_asked(ada: Browser, app: Flask) -> None:
         "25 %",
     ]
     again = ada.page(f"/studio?like={public_id}")
-    kept = [again.value(f"share:{style}") for style in again.checked("styles")]
-    assert sorted(kept) == ["30", "90"]
+    shares_again = [again.value(f"share:{style}") for style in again.checked("styles")]
+    assert sorted(shares_again) == ["30", "90"]
 
 
 @pytest.mark.parametrize("share", ["x", "", "-5", "1e9", "999", "NaN"])
-def test_share_that_cannot_be_read_does_no_harm(ada: Browser, app: Flask, share: str) -> None:
+def test_odd_share_stays_within_its_range(ada: Browser, app: Flask, share: str) -> None:
     first, second = styles()[0].value, styles()[1].value
 
-    public_id = accepted(order(ada, styles=[first, second], **{f"share:{first}": share}))
+    public_id = painting_id_of(order(ada, styles=[first, second], **{f"share:{first}": share}))
 
     weights = row(app, public_id).settings.style_weights
     assert 0.0 <= weights[0] <= 2.0
     assert weights[1] == 1.0
 
 
-def test_styles_that_all_count_nothing_are_refused(ada: Browser, app: Flask) -> None:
-    page = refused(order(ada, **{f"share:{STYLE}": "0"}))
+def test_styles_with_no_share_at_all_are_refused(ada: Browser, app: Flask) -> None:
+    page = error_page(order(ada, **{f"share:{STYLE}": "0"}))
 
     assert "share above 0" in words(page.by_id("styles-error"))
     assert page.value(f"share:{STYLE}") == "0"
-    assert nothing_stored(app)
+    assert is_nothing_stored(app)
 
 
 @pytest.mark.parametrize(
@@ -226,14 +227,14 @@ def test_styles_that_all_count_nothing_are_refused(ada: Browser, app: Flask) -> 
     ],
 )
 def test_colors_choose_renditions(ada: Browser, app: Flask, colors: str, kinds: list[str]) -> None:
-    assert row(app, accepted(order(ada, colors=colors))).rendition_names == kinds
+    assert row(app, painting_id_of(order(ada, colors=colors))).rendition_names == kinds
 
 
 @pytest.mark.parametrize(("typed", "strength"), [("0", 0.0), ("100", 1.0), ("5", 0.05)])
 def test_strength_goes_from_nothing_to_everything(
     ada: Browser, app: Flask, typed: str, strength: float
 ) -> None:
-    assert row(app, accepted(order(ada, strength=typed))).strength == strength
+    assert row(app, painting_id_of(order(ada, strength=typed))).strength == strength
 
 
 def test_order_with_uploads(ada: Browser, app: Flask) -> None:
@@ -248,7 +249,7 @@ def test_order_with_uploads(ada: Browser, app: Flask) -> None:
         ],
     )
 
-    painting = row(app, accepted(response))
+    painting = row(app, painting_id_of(response))
     assert painting.title == "My harbor in the style of waves and sand"
     assert (painting.content.width, painting.content.height) == (64, 48)
     assert [(style.width, style.height) for style in painting.styles] == [(40, 60), (50, 50)]
@@ -266,7 +267,7 @@ def test_order_with_pictures_from_the_shelf(ada: Browser, app: Flask) -> None:
         i.get("value") for i in ada.page("/studio").all("input", name="content")
     }
 
-    painting = row(app, accepted(order(ada, content=content, styles=[second, first, STYLE])))
+    painting = row(app, painting_id_of(order(ada, content=content, styles=[second, first, STYLE])))
 
     assert painting.content.public_id == content
     titles = [style.title for style in painting.styles]
@@ -274,15 +275,15 @@ def test_order_with_pictures_from_the_shelf(ada: Browser, app: Flask) -> None:
     assert count(app, Picture) == 4
 
 
-def test_file_goes_before_the_choice_on_the_shelf(ada: Browser, app: Flask) -> None:
-    response = order(ada, content_file=upload(files.jpeg(), "mine.jpg"))
+def test_uploaded_file_takes_precedence_over_the_chosen_picture(ada: Browser, app: Flask) -> None:
+    response = order(ada, content_file=upload(files.jpeg(), "boat.jpg"))
 
-    assert row(app, accepted(response)).content.title == "mine"
+    assert row(app, painting_id_of(response)).content.title == "boat"
 
 
 def test_one_picture_may_be_photo_and_style(ada: Browser, app: Flask) -> None:
     picture = make_picture(ada)
-    painting = row(app, accepted(order(ada, content=picture, styles=[picture, picture])))
+    painting = row(app, painting_id_of(order(ada, content=picture, styles=[picture, picture])))
 
     assert painting.content.public_id == picture
     assert [style.public_id for style in painting.styles] == [picture]
@@ -296,12 +297,12 @@ def test_same_file_as_photo_and_style_is_stored_once(ada: Browser, app: Flask) -
         style_files=[upload(files.jpeg(), "b.jpg"), upload(files.jpeg(), "c.jpg")],
     )
 
-    assert len(row(app, accepted(response)).styles) == 1
+    assert len(row(app, painting_id_of(response)).styles) == 1
     assert count(app, Picture) == 1
 
 
-def test_uploads_stand_on_the_shelves_afterwards(ada: Browser, ben: Browser) -> None:
-    accepted(order(ada, content_file=upload(files.jpeg(), "Harbor.jpg")))
+def test_uploads_are_on_the_shelves_afterwards(ada: Browser, ben: Browser) -> None:
+    painting_id_of(order(ada, content_file=upload(files.jpeg(), "Harbor.jpg")))
 
     page = ada.page("/studio")
     titles = [image.get("alt") for image in page.all("img")]
@@ -325,38 +326,40 @@ def test_accepted_order_shows_the_painting_and_that_it_waits(ada: Browser) -> No
 
 
 def test_same_form_sent_twice_is_one_painting(ada: Browser, app: Flask) -> None:
-    token = ada.page("/studio").value("idempotency_key")
+    key = ada.page("/studio").value("idempotency_key")
 
-    first = order(ada, idempotency_key=token, content_file=upload(files.jpeg()))
-    second = order(ada, idempotency_key=token, content_file=upload(files.jpeg()))
+    first = order(ada, idempotency_key=key, content_file=upload(files.jpeg()))
+    second = order(ada, idempotency_key=key, content_file=upload(files.jpeg()))
 
-    assert accepted(first) == accepted(second)
+    assert painting_id_of(first) == painting_id_of(second)
     assert count(app, Painting) == 1
     assert count(app, Picture) == 2
 
 
-def test_each_page_of_the_studio_is_a_form_of_its_own(ada: Browser, app: Flask) -> None:
-    assert accepted(order(ada)) != accepted(order(ada))
+def test_each_page_of_the_studio_orders_another_painting(ada: Browser, app: Flask) -> None:
+    assert painting_id_of(order(ada)) != painting_id_of(order(ada))
     assert count(app, Painting) == 2
     assert count(app, Picture) == 2
 
 
-def test_form_of_another_person_is_another_form(ada: Browser, ben: Browser, app: Flask) -> None:
-    ids = {accepted(order(browser, idempotency_key="the same")) for browser in (ada, ben)}
+def test_same_idempotency_key_of_another_person_orders_another_painting(
+    ada: Browser, ben: Browser, app: Flask
+) -> None:
+    ids = {painting_id_of(order(browser, idempotency_key="the same")) for browser in (ada, ben)}
 
     assert len(ids) == 2
     assert count(app, Painting) == 2
 
 
-@pytest.mark.parametrize("token", [None, "", "x" * 5000, "ünïcödé"])
-def test_odd_form_tokens_order_all_the_same(ada: Browser, app: Flask, token: str | None) -> None:
-    accepted(order(ada, idempotency_key=token))
+@pytest.mark.parametrize("key", [None, "", "x" * 5000, "ünïcödé"])
+def test_any_idempotency_key_is_accepted(ada: Browser, app: Flask, key: str | None) -> None:
+    painting_id_of(order(ada, idempotency_key=key))
     assert count(app, Painting) == 1
 
 
 def bad_files() -> dict[str, tuple[bytes, str]]:
-    """What is sent -> a part of what is answered."""
-    noise = files.encoded(Image.effect_noise((160, 120), 90).convert("RGB"), "JPEG")
+    """Return files by name, each with a part of the answer."""
+    noise = files.encode(Image.effect_noise((160, 120), 90).convert("RGB"), "JPEG")
     not_pictures = {kind: (data, "not a picture") for kind, data in files.NOT_PICTURES.items()}
     return not_pictures | {
         "empty": (b"", "is empty"),
@@ -373,12 +376,12 @@ def bad_files() -> dict[str, tuple[bytes, str]]:
 def test_bad_photo_is_refused_beside_its_field(ada: Browser, app: Flask, kind: str) -> None:
     data, sentence = bad_files()[kind]
 
-    page = refused(order(ada, content=None, content_file=upload(data, "photo.jpg")))
+    page = error_page(order(ada, content=None, content_file=upload(data, "photo.jpg")))
 
     assert sentence in words(page.by_id("content-error"))
     assert sentence in page.fieldset("Photo")
     assert not page.has_id("styles-error")
-    assert nothing_stored(app)
+    assert is_nothing_stored(app)
 
 
 @pytest.mark.parametrize("kind", bad_files())
@@ -388,17 +391,17 @@ def test_bad_style_is_refused_beside_its_field(ada: Browser, app: Flask, kind: s
 
     response = order(ada, styles=None, style_files=[good, upload(data, "evil<b>.jpg")])
 
-    page = refused(response)
+    page = error_page(response)
     assert sentence in words(page.by_id("styles-error"))
     assert sentence in page.fieldset("Style")
-    # With several files it must be said which.
+    # With several files, the sentence names the file.
     assert "evil<b>.jpg: " in page.text
     assert "good.png" not in page.text
     assert not page.has_id("content-error")
-    assert nothing_stored(app)
+    assert is_nothing_stored(app)
 
 
-def test_everything_that_is_wrong_is_said_at_once(ada: Browser, app: Flask) -> None:
+def test_all_errors_of_a_form_are_shown_at_once(ada: Browser, app: Flask) -> None:
     response = order(
         ada,
         content=None,
@@ -409,16 +412,16 @@ def test_everything_that_is_wrong_is_said_at_once(ada: Browser, app: Flask) -> N
         seed="x",
     )
 
-    page = refused(response)
+    page = error_page(response)
     for identifier in ("content-error", "styles-error", "strength-error", "seed-error"):
         assert page.has_id(identifier)
     assert "tiny.png" in page.text
     assert "letter.txt" in page.text
     assert page.by_id("seed").get("aria-invalid") == "true"
-    assert nothing_stored(app)
+    assert is_nothing_stored(app)
 
 
-def test_what_was_typed_is_kept_when_a_file_is_refused(ada: Browser) -> None:
+def test_other_fields_keep_their_values_when_a_file_is_refused(ada: Browser) -> None:
     typed = {
         "strength": "85",
         "colors": "photo",
@@ -430,7 +433,7 @@ def test_what_was_typed_is_kept_when_a_file_is_refused(ada: Browser) -> None:
 
     response = order(ada, **typed, content_file=upload(b"no picture"), styles=[STYLE])
 
-    page = refused(response)
+    page = error_page(response)
     assert page.value("strength") == "85"
     assert page.checked("colors") == ["photo"]
     assert page.selected("long_edge_px") == ["768"]
@@ -441,17 +444,17 @@ def test_what_was_typed_is_kept_when_a_file_is_refused(ada: Browser) -> None:
 
 
 def test_refused_form_can_be_corrected_and_sent_again(ada: Browser, app: Flask) -> None:
-    token = ada.page("/studio").value("idempotency_key")
-    page = refused(order(ada, idempotency_key=token, seed="x"))
-    assert page.value("idempotency_key") == token
+    key = ada.page("/studio").value("idempotency_key")
+    page = error_page(order(ada, idempotency_key=key, seed="x"))
+    assert page.value("idempotency_key") == key
 
-    accepted(order(ada, idempotency_key=token))
+    painting_id_of(order(ada, idempotency_key=key))
     assert count(app, Painting) == 1
 
 
 @pytest.fixture
 def small(make_app: MakeApp, enter: Callable[[Flask, str], Browser]) -> Browser:
-    """Ada on a site that takes files of a megabyte."""
+    """Open Ada's browser on a site that accepts files of up to a megabyte."""
     return enter(make_app(max_upload_bytes=1_000_000), "Ada")
 
 
@@ -459,10 +462,10 @@ def small(make_app: MakeApp, enter: Callable[[Flask, str], Browser]) -> Browser:
 def test_file_over_the_limit_is_refused_beside_its_field(
     small: Browser, field: str, legend: str
 ) -> None:
-    page = refused(order(small, **{field: upload(files.jpeg() + bytes(1_000_000))}), 413)
+    page = error_page(order(small, **{field: upload(files.jpeg() + bytes(1_000_000))}), 413)
 
     assert "This file is larger than 1 MB." in page.fieldset(legend)
-    assert nothing_stored(small.app)
+    assert is_nothing_stored(small.app)
 
 
 def test_as_many_files_as_are_allowed_fit_into_one_request(small: Browser) -> None:
@@ -478,7 +481,7 @@ def test_as_many_files_as_are_allowed_fit_into_one_request(small: Browser) -> No
         ],
     )
 
-    assert len(row(small.app, accepted(response)).styles) == MAX_STYLES
+    assert len(row(small.app, painting_id_of(response)).styles) == MAX_STYLES
 
 
 def test_samples_are_taken_where_uploads_must_be_tiny(
@@ -486,19 +489,19 @@ def test_samples_are_taken_where_uploads_must_be_tiny(
 ) -> None:
     ada = enter(make_app(max_upload_bytes=1000, max_upload_pixels=2000), "Ada")
 
-    accepted(order(ada))
+    painting_id_of(order(ada))
 
 
 def test_body_over_the_limit_is_cut_off(small: Browser) -> None:
-    page = refused(order(small, content_file=upload(bytes(5_600_000))), 413)
+    page = error_page(order(small, content_file=upload(bytes(5_600_000))), 413)
 
     assert page.h1 == "New painting"
     assert "Each file may have at most 1 MB." in page.fieldset("Photo")
     assert page.checked("effort") == ["standard"]
-    assert nothing_stored(small.app)
+    assert is_nothing_stored(small.app)
 
 
-def test_body_without_a_length_is_cut_off_too(small: Browser) -> None:
+def test_body_without_a_length_is_cut_off_at_the_limit(small: Browser) -> None:
     start = (
         b"--boundary\r\nContent-Disposition: form-data; "
         b'name="content_file"; filename="a.jpg"\r\n\r\n'
@@ -529,7 +532,7 @@ def test_body_without_a_length_is_cut_off_too(small: Browser) -> None:
     )
 
     assert response.status_code == 413
-    assert nothing_stored(small.app)
+    assert is_nothing_stored(small.app)
 
 
 def test_visitors_may_not_send_megabytes(visitor: Browser, app: Flask) -> None:
@@ -537,28 +540,28 @@ def test_visitors_may_not_send_megabytes(visitor: Browser, app: Flask) -> None:
 
     assert response.status_code == 302
     assert response.location == "/log-in"
-    assert nothing_stored(app)
+    assert is_nothing_stored(app)
 
 
 def test_bodies_that_carry_no_files_must_be_small(ada: Browser, app: Flask) -> None:
     response = ada.post("/studio", {"seed": "1" * 600_000})
 
     assert response.status_code == 413
-    assert nothing_stored(app)
+    assert is_nothing_stored(app)
 
 
 def test_too_many_form_parts_are_refused(ada: Browser, app: Flask) -> None:
     response = ada.post("/studio", {f"field{i}": "x" for i in range(1100)} | {"f": upload(b"x")})
 
     assert response.status_code == 413
-    assert nothing_stored(app)
+    assert is_nothing_stored(app)
 
 
 def test_long_text_field_is_refused(ada: Browser, app: Flask) -> None:
     response = order(ada, seed="1" * 600_000, content_file=upload(files.jpeg()))
 
     assert response.status_code == 413
-    assert nothing_stored(app)
+    assert is_nothing_stored(app)
 
 
 @pytest.mark.parametrize(
@@ -575,17 +578,17 @@ def test_long_text_field_is_refused(ada: Browser, app: Flask) -> None:
         ({"styles": [""]}, "styles-error", "no longer there"),
     ],
 )
-def test_missing_picture_is_said_beside_its_field(
+def test_missing_picture_is_an_error_beside_its_field(
     ada: Browser, app: Flask, fields: dict[str, Any], error: str, sentence: str
 ) -> None:
-    page = refused(order(ada, **fields))
+    page = error_page(order(ada, **fields))
 
     assert sentence in words(page.by_id(error))
-    assert nothing_stored(app)
+    assert is_nothing_stored(app)
 
 
-def test_empty_form_is_answered_with_everything_that_is_missing(ada: Browser) -> None:
-    page = refused(ada.post("/studio"))
+def test_empty_form_is_answered_with_an_error_for_each_picture(ada: Browser) -> None:
+    page = error_page(ada.post("/studio"))
 
     assert page.has_id("content-error")
     assert page.has_id("styles-error")
@@ -594,20 +597,20 @@ def test_empty_form_is_answered_with_everything_that_is_missing(ada: Browser) ->
 def test_too_many_styles_are_refused(ada: Browser, app: Flask) -> None:
     more = [upload(files.png(40 + i, 40), f"{i}.png") for i in range(MAX_STYLES)]
 
-    page = refused(order(ada, style_files=more))
+    page = error_page(order(ada, style_files=more))
 
     assert f"at most {MAX_STYLES}" in words(page.by_id("styles-error"))
-    assert nothing_stored(app)
+    assert is_nothing_stored(app)
 
 
 @pytest.mark.parametrize("field", ["content", "styles"])
 def test_picture_of_another_person_is_not_there(ada: Browser, ben: Browser, field: str) -> None:
-    theirs = make_picture(ada)
+    other = make_picture(ada)
 
-    page = refused(order(ben, **{field: theirs}))
+    page = error_page(order(ben, **{field: other}))
 
     assert "no longer there" in words(page.by_id(f"{field}-error"))
-    assert theirs not in page.sources()
+    assert other not in page.sources()
     assert count(ada.app, Painting) == 0
 
 
@@ -644,7 +647,7 @@ BAD_CHOICES = ["", "ultra", "vgg19-torchvision", "DRAFT", "<script>", "x" * 5000
         # The site installs no weights that have to be downloaded.
         ("backbone", [*BAD_CHOICES, "vgg19-torchvision"]),
         ("start", BAD_CHOICES),
-        # Empty ones are as good as left out; and brushes may be finer than the style's.
+        # Empty values are allowed, and so are brushes finer than the style's.
         ("brush", [*sorted(set(BAD_NUMBERS) - {"", " ", "-1"}), "51", "-51"]),
         ("smoothness", [*sorted(set(BAD_NUMBERS) - {"", " "}), "101"]),
     ],
@@ -655,7 +658,7 @@ def test_bad_value_is_refused_beside_its_field(
     form = {"idempotency_key": "x", "content": make_picture(ada), "styles": make_picture(ada)}
     good = {"strength": "50", "seed": "0", "long_edge_px": "512"}
     for value in values:
-        page = refused(ada.post("/studio", form | good | {field: value}))
+        page = error_page(ada.post("/studio", form | good | {field: value}))
 
         assert words(page.by_id(f"{field}-error")), value
         errors = [e for e in page.all("p", class_="error") if e.get("id")]
@@ -665,12 +668,12 @@ def test_bad_value_is_refused_beside_its_field(
 
 
 def test_field_with_an_error_says_so_to_screen_readers(ada: Browser) -> None:
-    page = refused(order(ada, strength="x", seed="x", long_edge_px="x", backbone="x"))
+    page = error_page(order(ada, strength="x", seed="x", long_edge_px="x", backbone="x"))
 
     for field in ("strength", "seed", "long_edge_px", "backbone"):
         assert page.by_id(field).get("aria-describedby") == f"{field}-error"
         assert page.by_id(field).get("aria-invalid") == "true"
-    # The fold is open, or two of the errors could not be seen.
+    # The fold is open: two of the errors are in it.
     assert page.first("details").get("open") is not None
 
 
@@ -682,21 +685,21 @@ def test_fields_that_are_not_on_the_page_are_ignored(ada: Browser, ben: Browser)
         is_owner="1",
         state="done",
         progress="1",
-        public_id="mine",
+        public_id="chosen",
         id="77",
         attempt_id="x",
     )
 
-    painting = row(ben.app, accepted(response))
+    painting = row(ben.app, painting_id_of(response))
     assert painting.owner_id == 2
     assert painting.state == State.QUEUED
     assert painting.id == 1
-    assert painting.public_id != "mine"
+    assert painting.public_id != "chosen"
     assert ada.get(f"/paintings/{painting.public_id}").status_code == 404
 
 
 def test_field_sent_twice_counts_once(ada: Browser, app: Flask) -> None:
-    painting = row(app, accepted(order(ada, strength=["10", "90"], seed=["1", "x"])))
+    painting = row(app, painting_id_of(order(ada, strength=["10", "90"], seed=["1", "x"])))
 
     assert painting.strength == 0.1
     assert painting.seed == 1
@@ -704,7 +707,7 @@ def test_field_sent_twice_counts_once(ada: Browser, app: Flask) -> None:
 
 def test_hostile_file_name_is_only_text(ada: Browser, app: Flask) -> None:
     name = "../../\u202e<img src=x onerror=alert(1)>{{7*7}}.jpg"
-    page_id = accepted(order(ada, content_file=upload(files.jpeg(), name)))
+    page_id = painting_id_of(order(ada, content_file=upload(files.jpeg(), name)))
 
     page = ada.page(f"/paintings/{page_id}")
     assert "<img src=x onerror=alert(1)>{{7*7}}" in page.text
@@ -716,7 +719,7 @@ def test_hostile_file_name_is_only_text(ada: Browser, app: Flask) -> None:
 
 def test_order_needs_a_token(ada: Browser, app: Flask) -> None:
     assert ada.post_as_is("/studio", {"content": PHOTO, "styles": STYLE}).status_code == 400
-    assert nothing_stored(app)
+    assert is_nothing_stored(app)
 
 
 def test_studio_set_up_like_an_earlier_painting(ada: Browser) -> None:
@@ -752,18 +755,18 @@ def test_studio_set_up_like_an_earlier_painting(ada: Browser) -> None:
 
 
 @pytest.mark.parametrize("query", ["like=nothing", "content=nothing", "style=x&style=y", "like="])
-def test_studio_set_up_like_nothing_is_the_empty_studio(ada: Browser, query: str) -> None:
+def test_studio_for_an_unknown_painting_is_empty(ada: Browser, query: str) -> None:
     page = ada.page(f"/studio?{query}")
 
     assert page.checked("content") == page.checked("styles") == []
     assert page.value("strength") == "50"
 
 
-def test_studio_does_not_tell_of_others_paintings(ada: Browser, ben: Browser) -> None:
-    theirs = make_painting(ada, strength=0.85)
+def test_studio_shows_nothing_of_other_peoples_paintings(ada: Browser, ben: Browser) -> None:
+    other = make_painting(ada, strength=0.85)
     picture = make_picture(ada, "Secret harbor")
 
-    for query in (f"like={theirs}", f"content={picture}", f"style={picture}"):
+    for query in (f"like={other}", f"content={picture}", f"style={picture}"):
         page = ben.page(f"/studio?{query}")
         assert page.value("strength") == "50"
         assert "Secret harbor" not in page.text
@@ -781,8 +784,8 @@ def test_old_picture_is_on_the_shelf_when_it_is_chosen(ada: Browser) -> None:
 
 
 def test_paintings_are_queued_for_the_one_who_asked(ada: Browser, ben: Browser) -> None:
-    accepted(order(ada))
-    accepted(order(ben))
+    painting_id_of(order(ada))
+    painting_id_of(order(ben))
 
     with ada.app.app_context():
         owners = db.session.scalars(select(Painting.owner_id).order_by(Painting.id)).all()

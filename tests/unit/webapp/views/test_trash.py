@@ -8,7 +8,7 @@ from webapp.extensions import write_transaction
 from webapp.models import Attempt, Painting, PaintingStyle, Picture, RenditionFile, State, now
 
 
-def painted(app: Flask) -> list[str]:
+def painting_files(app: Flask) -> list[str]:
     return [str(path) for path in stored_files(app) if path.parts[0] == "paintings"]
 
 
@@ -20,7 +20,7 @@ def test_empty_trash(ada: Browser) -> None:
     assert "30 days" in page.text
 
 
-def test_trash_offers_both_ways_out(ada: Browser) -> None:
+def test_trash_offers_to_restore_and_to_remove(ada: Browser) -> None:
     painting = make_painting(ada, trashed_at=now())
     page = ada.page("/trash")
 
@@ -54,8 +54,8 @@ def test_removal_is_asked_about(ada: Browser, app: Flask) -> None:
 
 
 def test_removal_takes_rows_and_files(ada: Browser, app: Flask) -> None:
-    kept = make_painting(ada, State.DONE, list(Rendition), trashed_at=now())
-    before, rows = painted(app), count(app, RenditionFile)
+    other = make_painting(ada, State.DONE, list(Rendition), trashed_at=now())
+    before, rows = painting_files(app), count(app, RenditionFile)
     painting = make_painting(ada, State.DONE, list(Rendition), trashed_at=now(), preview_version=1)
     pictures = count(app, Picture)
 
@@ -63,17 +63,17 @@ def test_removal_takes_rows_and_files(ada: Browser, app: Flask) -> None:
 
     assert response.location == "/trash"
     assert ada.page("/trash").notices() == ["The painting is removed for good."]
-    assert painted(app) == before
+    assert painting_files(app) == before
     assert count(app, Painting) == 1
     assert count(app, PaintingStyle) == 1
     assert count(app, RenditionFile) == rows
     # The photo and the style stay on the shelves.
     assert count(app, Picture) == pictures
     assert ada.get(f"/trash/{painting}/remove").status_code == 404
-    assert ada.page(f"/paintings/{kept}").h1
+    assert ada.page(f"/paintings/{other}").h1
 
 
-def test_time_that_was_used_stays_on_the_books(ada: Browser, app: Flask) -> None:
+def test_attempts_of_a_removed_painting_stay_for_the_shares(ada: Browser, app: Flask) -> None:
     painting = make_painting(ada, trashed_at=now())
     with app.app_context(), write_transaction() as database:
         database.add(
@@ -91,13 +91,13 @@ def test_time_that_was_used_stays_on_the_books(ada: Browser, app: Flask) -> None
 @pytest.mark.parametrize("state", list(State))
 def test_only_what_is_in_the_trash_can_be_removed(ada: Browser, app: Flask, state: State) -> None:
     painting = make_painting(ada, state)
-    before = painted(app)
+    before = painting_files(app)
 
     response = ada.post(f"/trash/{painting}/remove")
 
     assert response.location == f"/paintings/{painting}"
     assert count(app, Painting) == 1
-    assert painted(app) == before
+    assert painting_files(app) == before
     notices = ada.page(f"/paintings/{painting}").notices()
     assert notices == ["Only paintings in the trash can be removed for good."]
 

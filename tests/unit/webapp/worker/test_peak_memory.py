@@ -6,20 +6,20 @@ import pytest
 from config import PROJECT_ROOT
 from webapp.worker import peak_memory
 
-# In a process of its own: what other tests left behind would be counted, too.
+# In a process of its own: memory that other tests hold would be counted, too.
 WORK = """
-from webapp.worker.rq_worker import peak_memory
+from webapp.worker import peak_memory
 
 block = bytearray(200_000_000)
-large = footprint.peak_bytes()
+before = peak_memory.peak_bytes()
 del block
-footprint.forget_peak()
-print(large, footprint.peak_bytes())
+peak_memory.reset_peak()
+print(before, peak_memory.peak_bytes())
 """
 
 
-@pytest.mark.skipif(peak_memory.peak_bytes() is None, reason="this system does not tell")
-def test_the_peak_is_that_since_it_was_forgotten() -> None:
+@pytest.mark.skipif(peak_memory.peak_bytes() is None, reason="this system reports no peak")
+def test_the_peak_is_that_since_the_reset() -> None:
     done = subprocess.run(
         [sys.executable, "-c", WORK], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True
     )

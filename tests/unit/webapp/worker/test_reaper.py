@@ -1,4 +1,4 @@
-"""The watchman, with a clock that the test moves."""
+"""Tests of the reaper, with a clock that the test moves."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -13,11 +13,11 @@ from webapp import create_app
 from webapp.extensions import db, write_transaction
 from webapp.models import Painting, State, now
 from webapp.orders import leases, schedule
-from webapp.orders.leases import Lease
+from webapp.orders.leases import LEASE_S, Lease
 from webapp.orders.queue import QueueUnreachable
 from webapp.orders.workers import living_workers
 from webapp.worker import reaper
-from webapp.worker.reaper import DEAD_AFTER_S, LOOK_EVERY_S, Reaper
+from webapp.worker.reaper import TICK_EVERY_S, Reaper
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def site_reaper(site: Flask, clock: Clock) -> Reaper:
-    return Reaper("watching", clock)
+    return Reaper("worker", clock)
 
 
 @pytest.fixture
@@ -61,10 +61,10 @@ def state_of(claim: Lease) -> str:
     return painting.state
 
 
-def look(site_reaper: Reaper, clock: Clock, seconds: float) -> None:
-    """Let time pass as it does: one look every few seconds."""
-    for _ in range(round(seconds / LOOK_EVERY_S)):
-        clock.seconds += LOOK_EVERY_S
+def tick_for(site_reaper: Reaper, clock: Clock, seconds: float) -> None:
+    """Let time pass, with a tick every few seconds."""
+    for _ in range(round(seconds / TICK_EVERY_S)):
+        clock.seconds += TICK_EVERY_S
         try:
             site_reaper.tick()
         except QueueUnreachable:
@@ -72,19 +72,19 @@ def look(site_reaper: Reaper, clock: Clock, seconds: float) -> None:
             continue
 
 
-def test_a_painting_whose_worker_is_silent_goes_back_into_the_line(
+def test_a_painting_whose_worker_gives_no_heartbeat_is_queued_again(
     site_reaper: Reaper, clock: Clock, held: Lease
 ) -> None:
-    look(site_reaper, clock, LOOK_EVERY_S)
-    look(site_reaper, clock, DEAD_AFTER_S - LOOK_EVERY_S)
+    tick_for(site_reaper, clock, TICK_EVERY_S)
+    tick_for(site_reaper, clock, LEASE_S - TICK_EVERY_S)
     assert state_of(held) == State.RUNNING
-    look(site_reaper, clock, LOOK_EVERY_S)
+    tick_for(site_reaper, clock, TICK_EVERY_S)
     assert state_of(held) == State.QUEUED
 
 
 def test_a_living_worker_keeps_its_painting(site_reaper: Reaper, clock: Clock, held: Lease) -> None:
     for _ in range(20):
-        look(site_reaper, clock, DEAD_AFTER_S - LOOK_EVERY_S)
+        tick_for(site_reaper, clock, LEASE_S - TICK_EVERY_S)
         assert leases.heartbeat(held)
     assert state_of(held) == State.RUNNING
 
@@ -93,51 +93,51 @@ def test_a_living_worker_keeps_its_painting(site_reaper: Reaper, clock: Clock, h
 def test_setting_the_clock_frees_nobodys_painting_and_keeps_no_dead_ones(
     site_reaper: Reaper, clock: Clock, held: Lease, step: timedelta
 ) -> None:
-    look(site_reaper, clock, LOOK_EVERY_S)
+    tick_for(site_reaper, clock, TICK_EVERY_S)
     with write_transaction() as database:
         # As rows look to a process whose clock was set.
         database.execute(update(Painting).values(started_at=now() - step))
-    look(site_reaper, clock, DEAD_AFTER_S - LOOK_EVERY_S)
+    tick_for(site_reaper, clock, LEASE_S - TICK_EVERY_S)
     assert state_of(held) == State.RUNNING
-    look(site_reaper, clock, LOOK_EVERY_S)
+    tick_for(site_reaper, clock, TICK_EVERY_S)
     assert state_of(held) == State.QUEUED
 
 
-def test_a_watchman_that_was_stopped_himself_begins_anew(
+def test_a_reaper_that_was_stopped_for_a_minute_frees_nothing(
     site_reaper: Reaper, clock: Clock, held: Lease
 ) -> None:
-    look(site_reaper, clock, LOOK_EVERY_S)
+    tick_for(site_reaper, clock, TICK_EVERY_S)
     clock.seconds += 60
-    look(site_reaper, clock, LOOK_EVERY_S)
+    tick_for(site_reaper, clock, TICK_EVERY_S)
     assert state_of(held) == State.RUNNING
 
 
-def test_a_beat_at_the_last_moment_counts(
+def test_a_heartbeat_at_the_last_moment_keeps_the_painting(
     site_reaper: Reaper, clock: Clock, held: Lease, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look(site_reaper, clock, DEAD_AFTER_S)
-    judged = site_reaper._dead
+    tick_for(site_reaper, clock, LEASE_S)
+    dead_attempts = site_reaper._dead_attempts
 
-    def judged_then_beaten(moment: float) -> list[str]:
-        dead = judged(moment)
+    def dead_attempts_then_heartbeat(moment: float) -> list[str]:
+        dead = dead_attempts(moment)
         assert leases.heartbeat(held)
         return dead
 
-    monkeypatch.setattr(site_reaper, "_dead", judged_then_beaten)
-    look(site_reaper, clock, LOOK_EVERY_S)
+    monkeypatch.setattr(site_reaper, "_dead_attempts", dead_attempts_then_heartbeat)
+    tick_for(site_reaper, clock, TICK_EVERY_S)
     assert state_of(held) == State.RUNNING
 
 
-def test_each_worker_is_seen_to_live(site_reaper: Reaper, clock: Clock) -> None:
-    look(site_reaper, clock, LOOK_EVERY_S)
-    assert [worker.name for worker in living_workers()] == ["watching"]
+def test_the_reaper_records_heartbeats_of_its_worker(site_reaper: Reaper, clock: Clock) -> None:
+    tick_for(site_reaper, clock, TICK_EVERY_S)
+    assert [worker.name for worker in living_workers()] == ["worker"]
 
 
 def test_old_trash_is_emptied_by_the_clock(site_reaper: Reaper, clock: Clock, site: Flask) -> None:
     old = now() - timedelta(days=31)
     gone = make_painting(make_user("ada"), state=State.DONE, trashed_at=old)
     kept = make_painting(make_user("ben"), state=State.DONE, trashed_at=now())
-    look(site_reaper, clock, reaper.PURGE_EVERY_S + LOOK_EVERY_S)
+    tick_for(site_reaper, clock, reaper.PURGE_EVERY_S + TICK_EVERY_S)
     assert db.session.scalars(select(Painting.id)).all() == [kept.id]
     assert gone.id != kept.id
     assert reread(kept).trashed_at is not None

@@ -1,4 +1,4 @@
-"""The settings of a painting as arguments of the command line."""
+"""Settings of a painting as options of the command line."""
 
 import argparse
 import re
@@ -16,7 +16,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
             group.add_argument(
                 f"--{setting.name.replace(' ', '-')}",
                 type=setting.type,
-                default=setting.write(getattr(kind, field)),
+                default=setting.format(getattr(kind, field)),
                 choices=setting.choices,
                 metavar=setting.metavar,
                 help=setting.help,
@@ -24,7 +24,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def parse_settings(options: argparse.Namespace, *, animation: bool) -> Settings:
-    """Return what the parsed arguments ask for.
+    """Return the settings of parsed options.
 
     Raises:
         InvalidSetting: if a value is out of range or unknown.
@@ -37,21 +37,21 @@ def parse_settings(options: argparse.Namespace, *, animation: bool) -> Settings:
 
 
 def parse_bytes(text: str) -> int:
-    """An amount of memory such as ``2GB``, ``800 MB`` or ``2147483648``, in bytes.
+    """Return the bytes of an amount of memory such as ``2GB``, ``800 MB`` or ``2147483648``.
 
     Raises:
-        InvalidSetting: if it is none.
+        InvalidSetting: if the text is no such amount.
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", text.strip().lower())
-    if found is None or (found[3] and not found[2]):
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", text.strip().lower())
+    if match is None or (match[3] and not match[2]):
         raise InvalidSetting("max memory", "an amount such as 2GB or 800MB", text)
-    base = 1024 if found[3] else 1000
-    return int(float(found[1]) * base ** " kmgt".index(found[2] or " "))
+    base = 1024 if match[3] else 1000
+    return int(float(match[1]) * base ** " kmgt".index(match[2] or " "))
 
 
 def _values(kind: Any, options: argparse.Namespace) -> dict[str, Any]:
-    words = {
+    options_by_field = {
         field: getattr(options, setting.name.replace(" ", "_"))
         for field, setting in settings_in(kind).items()
     }
-    return read(kind, words)
+    return read(kind, options_by_field)

@@ -6,14 +6,16 @@ from torch import Tensor
 
 from transfer.engine import Painter
 from transfer.errors import InvalidSetting
-from transfer.optim.cuda_graph import CudaGraphObjective
+from transfer.pipeline.cuda_graph import CudaGraphObjective
 
 
 def bowl(image: Tensor) -> tuple[Tensor, Tensor]:
     return (image * image).sum(), 2.0 * image
 
 
-def test_what_cannot_be_recorded_is_called_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_objective_that_cannot_be_captured_is_called_as_it_is(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     objective = CudaGraphObjective(bowl)
     image = torch.tensor([3.0, 4.0])
 
@@ -26,7 +28,7 @@ def test_what_cannot_be_recorded_is_called_as_it_is(caplog: pytest.LogCaptureFix
     assert "no CUDA graph, going on without: the image is not on a CUDA device" in caplog.text
 
 
-def test_an_error_of_the_objective_is_the_callers() -> None:
+def test_running_out_of_memory_is_raised_to_the_caller() -> None:
     def exhausted(_: Tensor) -> tuple[Tensor, Tensor]:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -35,7 +37,7 @@ def test_an_error_of_the_objective_is_the_callers() -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="graphs are recorded on CUDA only")
-def test_played_back_it_is_the_same() -> None:
+def test_a_replay_gives_the_same_loss_and_gradient() -> None:
     objective = CudaGraphObjective(bowl)
     image = torch.rand(2, 3, device="cuda")
 

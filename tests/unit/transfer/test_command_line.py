@@ -4,23 +4,23 @@ from dataclasses import replace
 import pytest
 
 from transfer import AdvancedSettings, ColorMap, InvalidSetting, Pooling, Rendition, Settings, Start
-from transfer.options import add_settings, parse_bytes, parse_settings
+from transfer.command_line import add_settings, parse_bytes, parse_settings
 from transfer.settings import settings_in
 
 
-def parsed(words: str) -> Settings:
+def parse(words: str) -> Settings:
     parser = argparse.ArgumentParser()
     add_settings(parser)
     return parse_settings(parser.parse_args(words.split()), animation=True)
 
 
 def test_options_become_settings() -> None:
-    given = "--style-weights 2,0.5 --brush-size 0.7 --smoothness 0.1"
-    given += " --start content --color-map pca --content-weight 3"
-    given += " --smoothness-weight 0 --style-layers relu1_1=2,relu3_1 --content-layer relu3_2"
-    given += " --pooling average --evaluations 99"
+    words = "--style-weights 2,0.5 --brush-size 0.7 --smoothness 0.1"
+    words += " --start content --color-map pca --content-weight 3"
+    words += " --smoothness-weight 0 --style-layers relu1_1=2,relu3_1 --content-layer relu3_2"
+    words += " --pooling average --evaluations 99"
 
-    settings = parsed(given)
+    settings = parse(words)
 
     assert settings == Settings(
         style_weights=(2.0, 0.5),
@@ -38,19 +38,19 @@ def test_options_become_settings() -> None:
             evaluations=99,
         ),
     )
-    assert parsed("") == replace(Settings(), animation=True)
+    assert parse("") == replace(Settings(), animation=True)
 
 
-def test_defaults_are_written_as_options_are_read() -> None:
+def test_lists_are_formatted_as_they_are_parsed() -> None:
     layers = (("relu1_1", 1.0), ("relu3_1", 0.25))
     renditions = (Rendition.LUMINANCE, Rendition.STYLED)
     values = {"style_layers": layers, "renditions": renditions, "style_weights": (2.0, 0.5)}
-    known = settings_in(Settings) | settings_in(AdvancedSettings)
+    annotations = {**settings_in(Settings), **settings_in(AdvancedSettings)}
 
-    written = {name: known[name].write(value) for name, value in values.items()}
+    written = {name: annotations[name].format(value) for name, value in values.items()}
 
     assert written["style_layers"] == "relu1_1,relu3_1=0.25"
-    assert {name: known[name].read(words) for name, words in written.items()} == values
+    assert {name: annotations[name].parse(words) for name, words in written.items()} == values
 
 
 @pytest.mark.parametrize(
@@ -63,9 +63,9 @@ def test_defaults_are_written_as_options_are_read() -> None:
         ("--colors styled,red", "colors"),
     ],
 )
-def test_lists_that_are_none_are_refused(words: str, setting: str) -> None:
+def test_malformed_lists_are_refused(words: str, setting: str) -> None:
     with pytest.raises(InvalidSetting) as caught:
-        parsed(words)
+        parse(words)
 
     assert caught.value.setting == setting
 
@@ -80,11 +80,11 @@ def test_lists_that_are_none_are_refused(words: str, setting: str) -> None:
         ("2147483648", 1 << 31),
     ],
 )
-def test_memory_is_read_as_people_write_it(text: str, expected: int) -> None:
+def test_amounts_of_memory_are_parsed_as_people_write_them(text: str, expected: int) -> None:
     assert parse_bytes(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "much", "-2GB", "2XB", "GB", "1e9", "2iB", "nan"])
-def test_memory_that_is_none_is_refused(text: str) -> None:
+def test_malformed_amounts_of_memory_are_refused(text: str) -> None:
     with pytest.raises(InvalidSetting, match="an amount such as 2GB"):
         parse_bytes(text)

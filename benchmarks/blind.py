@@ -14,13 +14,14 @@ import argparse
 import json
 import random
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from benchmarks.blindlib.forms import INSTRUCTIONS, empty_form, read_forms
 from benchmarks.blindlib.paint import paint
-from benchmarks.blindlib.sheets import draw_sheet
+from benchmarks.blindlib.sheets import PicturesDiffer, draw_sheet
 from benchmarks.blindlib.tally import TIE, Tally
 from benchmarks.blindlib.trials import Key, make_key
 from benchmarks.common.commandline import (
@@ -33,7 +34,7 @@ from benchmarks.common.commandline import (
 )
 from benchmarks.common.errors import BenchmarkError, FolderUnusable, PairsMissing
 from benchmarks.common.pairs import FIXED_PAIRS, Pair
-from benchmarks.picturelib.folders import find_pictures, named_pairs, slug
+from benchmarks.picturelib.folders import find_pictures, pairs_by_name, slug
 from config import PROJECT_ROOT
 from transfer.imaging.images import read_image
 
@@ -125,7 +126,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _paint(options: argparse.Namespace) -> None:
-    pairs = named_pairs(options.photos, options.styles)
+    pairs = pairs_by_name(options.photos, options.styles)
     if unknown := [name for name in options.pair if name not in pairs]:
         raise PairsMissing(f"There are no pictures for the pair {unknown[0]}.")
     chosen = {name: pairs[name] for name in options.pair}
@@ -138,15 +139,35 @@ def _sheets(options: argparse.Namespace) -> None:
     folder = make_folder(options.output)
     if any(folder.iterdir()):
         raise FolderUnusable(f"{folder} is not empty; name a new folder.")
-    pairs = named_pairs(options.photos, options.styles)
+    pairs = pairs_by_name(options.photos, options.styles)
     pictures = _common_pictures(options.folder, _names(options), pairs)
     seed = random.SystemRandom().randrange(2**32) if options.seed is None else options.seed
     key = make_key(pictures, _raters(options.raters), seed)
     file = _key_file(options.key, folder, key)
+    # All or nothing: a folder with some of the sheets would have to be removed by hand.
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".sheets-") as unfinished:
+        _write_sheets(Path(unfinished), key, pairs, pictures)
+        key.write(file)
+        for written in Path(unfinished).iterdir():
+            written.rename(folder / written.name)
+    print(f"{len(key.trials)} sheets for {len(key.raters)} raters: {folder}\nKey: {file}")
+
+
+def _write_sheets(
+    folder: Path,
+    key: Key,
+    pairs: Mapping[str, Pair],
+    pictures: Mapping[str, Mapping[str, Path]],
+) -> None:
     for trial in key.trials:
         pair = pairs[trial.pair]
         a, b = (read_image(pictures[name][trial.pair]) for name in (trial.a, trial.b))
-        sheet = draw_sheet(trial.sheet, read_image(pair.content), read_image(pair.style), a, b)
+        photo, style = read_image(pair.content), read_image(pair.style)
+        try:
+            sheet = draw_sheet(trial.sheet, photo, style, a, b)
+        except PicturesDiffer as error:
+            # The name of the sheet would say nothing without the key.
+            raise PicturesDiffer(f"{trial.pair}: {error}") from None
         sheet.save(folder / f"sheet-{trial.sheet}.png")
     (folder / "instructions.txt").write_text(INSTRUCTIONS)
     for rater in key.raters:
@@ -154,8 +175,6 @@ def _sheets(options: argparse.Namespace) -> None:
         names = "".join(f"sheet-{sheet}.png\n" for sheet in order)
         (folder / f"order-{rater}.txt").write_text(names)
         (folder / f"form-{rater}.csv").write_text(empty_form(rater, order))
-    key.write(file)
-    print(f"{len(key.trials)} sheets for {len(key.raters)} raters: {folder}\nKey: {file}")
 
 
 def _tally(options: argparse.Namespace) -> None:

@@ -33,7 +33,7 @@ from benchmarks.common.errors import BenchmarkError
 from benchmarks.common.pairs import Pair
 from benchmarks.common.table import Table
 from benchmarks.picturelib.figures import Judge
-from benchmarks.picturelib.folders import find_pictures, named_pairs
+from benchmarks.picturelib.folders import find_pictures, pairs_by_name
 from transfer.imaging.images import read_image
 
 HEADINGS = {
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def work() -> None:
         options = _options(arguments)
         folder = make_folder(options.output)
-        pairs = named_pairs(options.photos, options.styles)
+        pairs = pairs_by_name(options.photos, options.styles)
         places = list(dict.fromkeys(options.folder))
         rows = measure({place: find_pictures(place, pairs) for place in places}, pairs)
         result = table(rows)

@@ -35,7 +35,7 @@ def draw_sheet(
     Raises:
         PicturesDiffer: if A and B have different shapes.
     """
-    width, height = _common_size(title, a, b)
+    width, height = _common_size(a, b)
     below = [
         as_rgb(picture).resize((width, height), Image.Resampling.LANCZOS) for picture in (a, b)
     ]
@@ -55,13 +55,13 @@ def draw_sheet(
     return sheet
 
 
-def _common_size(title: str, a: Image.Image, b: Image.Image) -> tuple[int, int]:
+def _common_size(a: Image.Image, b: Image.Image) -> tuple[int, int]:
     """Return width and height for both pictures."""
     long_edge_px = min(max(a.size), max(b.size), LARGEST_PX)
     sizes = [fit_size(one.height, one.width, long_edge_px) for one in (a, b)]
     # Engines round the short side each in their own way: by a pixel, but not by more.
     if max(abs(one - other) for one, other in zip(*sizes, strict=True)) > 1:
         shapes = " and ".join(f"{one.width} x {one.height}" for one in (a, b))
-        raise PicturesDiffer(f"The two pictures of {title} have different shapes: {shapes} px.")
+        raise PicturesDiffer(f"The two pictures have different shapes: {shapes} px.")
     height, width = sizes[0]
     return width, height

@@ -13,7 +13,7 @@ _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 _ROLES = ("content", "style")
 
 
-def named_pairs(photos: Sequence[Path], styles: Sequence[Path]) -> dict[str, Pair]:
+def pairs_by_name(photos: Sequence[Path], styles: Sequence[Path]) -> dict[str, Pair]:
     """Return every photo with every style, by the name that a file of their painting has.
 
     In a folder of pictures ``content-NAME.*`` are photos and ``style-NAME.*`` are styles; other

@@ -138,6 +138,17 @@ def test_folder_with_older_sheets_is_refused(
     assert "is not empty" in capsys.readouterr().err
 
 
+def test_nothing_is_left_when_two_pictures_differ_in_shape(
+    tmp_path: Path, folders: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture(48, 48, 1).save(tmp_path / "theirs" / "elk-x-night.png")
+
+    assert sheets(tmp_path, folders, *key_option(tmp_path)) == 2
+    assert "elk-x-night: The two pictures have different shapes" in capsys.readouterr().err
+    assert list((tmp_path / "sheets").iterdir()) == []
+    assert list((tmp_path / "secret").iterdir()) == []
+
+
 def test_incomplete_forms_are_refused(
     tmp_path: Path, folders: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

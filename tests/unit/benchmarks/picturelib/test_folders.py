@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.common.errors import PairsMissing
-from benchmarks.picturelib.folders import find_pictures, named_pairs, slug
+from benchmarks.picturelib.folders import find_pictures, pairs_by_name, slug
 
 
 def fill(folder: Path, *names: str) -> Path:
@@ -16,7 +16,7 @@ def fill(folder: Path, *names: str) -> Path:
 def test_pairs_are_named_as_the_quality_benchmark_names_them(tmp_path: Path) -> None:
     folder = fill(tmp_path, "content-lion.jpg", "content-old town.png", "style-wheat-field.jpg")
 
-    pairs = named_pairs([folder], [folder])
+    pairs = pairs_by_name([folder], [folder])
 
     assert list(pairs) == ["lion-x-wheat-field", "old-town-x-wheat-field"]
     assert slug(pairs["lion-x-wheat-field"].name) == "lion-x-wheat-field"
@@ -27,18 +27,18 @@ def test_pictures_without_a_role_are_what_their_folder_is_named_for(tmp_path: Pa
     photos = fill(tmp_path / "photos", "cat.webp", "notes.txt", "style-of-no-use.jpg")
     styles = fill(tmp_path / "styles", "night.JPG")
 
-    assert list(named_pairs([photos], [styles])) == ["cat-x-night"]
+    assert list(pairs_by_name([photos], [styles])) == ["cat-x-night"]
 
 
 def test_folders_without_pictures_and_equal_names_are_refused(tmp_path: Path) -> None:
     photos, styles = fill(tmp_path / "a", "cat.jpg"), fill(tmp_path / "b", "night.jpg")
 
     with pytest.raises(PairsMissing, match=r"no folder .*absent"):
-        named_pairs([tmp_path / "absent"], [styles])
+        pairs_by_name([tmp_path / "absent"], [styles])
     with pytest.raises(PairsMissing, match=r"no content picture in .*b2"):
-        named_pairs([fill(tmp_path / "b2", "style-night.jpg")], [styles])
+        pairs_by_name([fill(tmp_path / "b2", "style-night.jpg")], [styles])
     with pytest.raises(PairsMissing, match="Two pairs are named cat-x-night"):
-        named_pairs([photos, fill(tmp_path / "c", "cat.png")], [styles])
+        pairs_by_name([photos, fill(tmp_path / "c", "cat.png")], [styles])
 
 
 def test_pictures_are_found_by_pair(tmp_path: Path) -> None:

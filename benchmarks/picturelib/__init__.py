@@ -1,0 +1,1 @@
+"""Figures of finished pictures, after faults that people saw in blind comparisons."""

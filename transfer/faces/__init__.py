@@ -1,0 +1,1 @@
+"""Faces in a picture: their boxes and landmarks, found by the three small networks of MTCNN."""

@@ -213,8 +213,9 @@ def limited(tmp_path: Path, content: Image.Image, style: Image.Image) -> Callabl
 
 
 def test_a_process_at_its_limit_paints_in_tiles(limited: Callable[[float], str]) -> None:
-    # Tiles were chosen from 0.4 to 0.87 of it in single precision, at 0.7 and 0.85 in half.
-    out = limited(0.65)
+    # From 0.7 to 0.85, 30 of 30 runs painted in tiles (in half precision at 0.7 and 0.85). With
+    # less, torch may end the process where it finds no memory: at 0.65 three of eight ended so.
+    out = limited(0.8)
 
     tile_px, evaluations, *image = out.split()
     assert int(tile_px) < 768

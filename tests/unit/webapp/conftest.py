@@ -47,6 +47,16 @@ class MakeApp(Protocol):
     def __call__(self, *, is_new: bool = False, **changes: Any) -> Flask: ...
 
 
+@pytest.fixture
+def site(config: Config) -> Iterator[Flask]:
+    """An application with empty tables, in whose context the test runs."""
+    app = create_app(config)
+    with app.app_context():
+        db.create_all()
+        yield app
+    close(app)
+
+
 @pytest.fixture(scope="session")
 def site_template(tmp_path_factory: pytest.TempPathFactory) -> SiteTemplate:
     folder = tmp_path_factory.mktemp("site")

@@ -1,13 +1,11 @@
 """Tests of forecasts: what is fitted to paintings, and what people are shown."""
 
 import random
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 from flask import Flask
 
-from config import Config
 from tests.unit.webapp.rows import make_painting, make_user
 from transfer.planning.forecast import (
     CostModel,
@@ -18,23 +16,12 @@ from transfer.planning.forecast import (
     fit_cost_model,
 )
 from transfer.settings import Effort, Rendition, Settings
-from webapp import create_app
 from webapp.extensions import db, write_transaction
 from webapp.models import Attempt, Outcome, PaintingStyle, State, new_public_id, now
 from webapp.orders import eta, schedule
 from webapp.orders.eta import wait_times
 from webapp.orders.schedule import QueuedPainting
 from webapp.views import painting
-
-
-@pytest.fixture
-def site(config: Config) -> Iterator[Flask]:
-    app = create_app(config)
-    with app.app_context():
-        db.create_all()
-        yield app
-        db.session.remove()
-        db.engine.dispose()
 
 
 @pytest.mark.parametrize(

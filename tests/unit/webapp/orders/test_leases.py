@@ -1,29 +1,16 @@
 """Tests of the fence: only the attempt that holds a painting changes it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from config import Config
 from tests.unit.webapp.rows import make_painting, make_user, reread
 from transfer.settings import Rendition
-from webapp import create_app
 from webapp.extensions import db, get_config
 from webapp.models import Attempt, Outcome, RenditionFile, State
 from webapp.orders import leases, place, schedule
 from webapp.orders.leases import Lease
-
-
-@pytest.fixture
-def site(config: Config) -> Iterator[Flask]:
-    app = create_app(config)
-    with app.app_context():
-        db.create_all()
-        yield app
-        db.session.remove()
-        db.engine.dispose()
 
 
 def claim(worker: str = "w") -> Lease:

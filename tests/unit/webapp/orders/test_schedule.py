@@ -1,6 +1,5 @@
 """Tests of the scheduler: whose painting is next, and which worker has it."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -14,17 +13,6 @@ from webapp.extensions import db
 from webapp.models import Attempt, State
 from webapp.orders import leases, schedule
 from webapp.orders.schedule import QueuedPainting, Usage
-
-
-@pytest.fixture
-def site(config: Config) -> Iterator[Flask]:
-    app = create_app(config)
-    with app.app_context():
-        db.create_all()
-        yield app
-        db.session.remove()
-        db.engine.dispose()
-
 
 A, B, C = 1, 2, 3
 HOUR = 3600.0

@@ -1,23 +1,13 @@
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from flask import Flask
 from sqlalchemy import select, update
 
-from config import Config
-from webapp import create_app
 from webapp.extensions import db, write_transaction
 from webapp.models import WorkerHeartbeat, now
 from webapp.orders.workers import living_workers, mark_stopped, record_heartbeat
 
-
-@pytest.fixture(autouse=True)
-def site(config: Config) -> Iterator[Flask]:
-    app = create_app(config)
-    with app.app_context():
-        db.create_all()
-        yield app
+pytestmark = pytest.mark.usefixtures("site")
 
 
 def test_a_worker_lives_from_its_first_heartbeat_until_it_stops() -> None:

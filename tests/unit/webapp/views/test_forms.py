@@ -1,7 +1,6 @@
 """Every setting is in the form, the table, the options and the page of a painting."""
 
 import argparse
-from collections.abc import Iterator
 from dataclasses import fields, replace
 from itertools import count
 
@@ -13,13 +12,11 @@ from sqlalchemy import select
 from werkzeug.datastructures import MultiDict
 from wtforms import SelectField
 
-from config import Config
 from tests.unit.webapp import rows
 from tests.unit.webapp.client import Browser, words
 from tests.unit.webapp.conftest import make_painting
 from transfer.command_line import add_settings
 from transfer.settings import AdvancedSettings, Settings, settings_in
-from webapp import create_app
 from webapp.extensions import db
 from webapp.models import SETTING_COLUMNS, Painting
 from webapp.orders import place
@@ -41,14 +38,6 @@ NOT_ON_THE_PAGE = {
     "start": "`Paint again with changes` shows it",
     "seed": "`Paint again with changes` shows it",
 }
-
-
-@pytest.fixture
-def site(config: Config) -> Iterator[Flask]:
-    app = create_app(config)
-    with app.app_context():
-        db.create_all()
-        yield app
 
 
 def field_names(kind: type, *without: dict[str, str]) -> set[str]:

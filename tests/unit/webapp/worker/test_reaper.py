@@ -1,15 +1,12 @@
 """Tests of the reaper, with a clock that the test moves."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from config import Config
 from tests.unit.webapp.rows import make_painting, make_user, reread
-from webapp import create_app
 from webapp.extensions import db, write_transaction
 from webapp.models import Painting, State, now
 from webapp.orders import leases, schedule
@@ -18,16 +15,6 @@ from webapp.orders.queue import QueueUnreachable
 from webapp.orders.workers import living_workers
 from webapp.worker import reaper
 from webapp.worker.reaper import TICK_EVERY_S, Reaper
-
-
-@pytest.fixture
-def site(config: Config) -> Iterator[Flask]:
-    app = create_app(config)
-    with app.app_context():
-        db.create_all()
-        yield app
-        db.session.remove()
-        db.engine.dispose()
 
 
 class Clock:

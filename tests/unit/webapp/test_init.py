@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from flask import Flask
 from flask.cli import NoAppException
@@ -9,9 +11,11 @@ from webapp.views.forms import MAX_STYLES
 
 
 def test_application_without_settings_is_refused_in_a_sentence(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("REDIS_URL", raising=False)
+    # A site may run in this checkout: its folder has the address.
+    monkeypatch.setenv("PIC2PAINT_INSTANCE", str(tmp_path))
 
     with pytest.raises(NoAppException, match=r"REDIS_URL is not set.*\.$"):
         create_app()

@@ -17,6 +17,38 @@ FIXED_PAIRS = (
 )
 """Measured by default, every content and every style at least once. Never tune on these."""
 
+JUDGED_PAIRS = (
+    # Faces.
+    ("portrait-close", "picasso"),
+    ("portrait-close", "watercolor-woman"),
+    ("portrait-close", "red-chalk"),
+    ("woman-street", "starry-night"),
+    ("woman-street", "great-wave"),
+    ("woman-street", "de-kooning"),
+    ("group", "palette-knife"),
+    ("group", "wheat-field"),
+    # Night.
+    ("stanford-tower", "starry-night"),
+    ("umbrella-night", "autumn"),
+    ("car-neon", "tubes"),
+    ("house-night", "wheat-field"),
+    ("ginzan-night", "shipwreck"),
+    # Ink, chalk, flat colors.
+    ("lion", "red-chalk"),
+    ("street-colors", "ink-city"),
+    ("dahlias", "flat-map"),
+    ("tiger", "bamboo-ink"),
+    ("tuebingen", "great-wave"),
+    # Others.
+    ("toucan", "straw-hat"),
+    ("street-colors", "watercolor-house"),
+    ("dahlias", "mosaic"),
+    ("silhouette", "starry-night"),
+    ("tiger", "palette-knife"),
+    ("church-dark", "shipwreck"),
+)
+"""Judged blind by raters. Chosen before any of them was painted; never tune on these."""
+
 _FILE = re.compile(r"(content|style)-(.+)\.jpg")
 
 

@@ -1,4 +1,5 @@
 import io
+import weakref
 from dataclasses import dataclass, field
 
 import pytest
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from transfer.imaging.animation import Recorder
 from transfer.optim.lbfgs import Best, Iterate, LbfgsState
+from transfer.pipeline import checkpoints
 from transfer.pipeline.progress import Progress, ProgressTracker
 from transfer.pipeline.renditions import RenditionTask
 from transfer.planning.pyramid import Level
@@ -99,7 +101,7 @@ def test_the_position_is_where_a_painting_resumes() -> None:
     assert list(position.finished) == [Rendition.STYLED]
 
 
-def test_a_preview_shows_the_present_image_at_the_size_asked_for() -> None:
+def test_a_preview_shows_the_image_at_the_size_asked_for() -> None:
     listener = Listener()
     listener.evaluate(0, 0, 1)
 
@@ -107,6 +109,24 @@ def test_a_preview_shows_the_present_image_at_the_size_asked_for() -> None:
 
     assert preview.size == (8, 6)
     assert preview.getpixel((4, 3)) == (64, 64, 64)
+
+
+def test_only_the_best_image_is_shown_and_held_where_checkpoints_have_no_state(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(checkpoints, "STORED_HISTORY_MAX_BYTES", 0)
+    listener = Listener()
+    state = LbfgsState(best=Best(image(FINE, 1.0), 0.1))
+    overshot = image(FINE, 0.0)
+    held = weakref.ref(overshot)
+
+    listener.tracker.record_evaluation(TASK, 0, 1, 1.0, Iterate(2, 0.5, overshot, state), 0)
+    del overshot
+
+    (report,) = listener.reports
+    assert report.preview(8).getextrema() == ((255, 255),) * 3
+    assert report.position.image.min() == 1.0
+    assert held() is None
 
 
 def test_frames_show_the_best_image_of_the_first_rendition_alone() -> None:

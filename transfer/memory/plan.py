@@ -46,7 +46,7 @@ _WORKSPACE_BYTES = 90_000_000
 """Memory that the first evaluation takes at any size: workspaces of the convolutions, mostly."""
 
 _VECTORS = 6
-"""Images held at once: photo, image, the one before, the best, the gradient before, the new one."""
+"""Images held at once: photo, image, its calm image, the best, the gradient before, the new one."""
 _FLOAT_BYTES = 4
 
 _WHOLE_PX = 768
@@ -108,10 +108,11 @@ class MemoryPlan:
     def bytes(self, shape: LevelShape) -> int:
         """Estimate the memory that a step takes beyond that of the process before it."""
         values = shape.channels * shape.pixels
-        stored = shape.history_bytes(self.history)
+        stored, vectors = shape.history_bytes(self.history), _VECTORS
         if stored < STORED_HISTORY_MAX_BYTES:
-            stored *= 2  # Once more, in a checkpoint.
-        fixed = _VECTORS * _FLOAT_BYTES * values + stored + _WORKSPACE_BYTES
+            stored *= 2  # Once more, in a checkpoint, with the image before.
+            vectors += 1
+        fixed = vectors * _FLOAT_BYTES * values + stored + _WORKSPACE_BYTES
         return fixed + int(_WIDTH[shape.backbone] * self._compact_bytes(shape))
 
     def _compact_bytes(self, shape: LevelShape) -> float:

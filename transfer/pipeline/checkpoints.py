@@ -20,7 +20,7 @@ from transfer.optim.stored_vectors import CurvaturePair, Fp16Vector
 from transfer.planning.pyramid import Level
 from transfer.settings import Rendition, Settings
 
-FORMAT = "pic2paint-checkpoint-4"
+FORMAT = "pic2paint-checkpoint-5"
 """Name and version of the format; a new one whenever an old checkpoint would be misread."""
 
 _CODES = {torch.float32: "F32", torch.float16: "F16", torch.uint8: "U8"}
@@ -46,7 +46,8 @@ class Checkpoint:
     """Number of evaluations done at that level; with an optimizer state, without that of the image,
     which is repeated."""
     image: Tensor
-    """Image at the level's size, shape (1, C, H, W), float32."""
+    """Image at the level's size, shape (1, C, H, W), float32: the one that L-BFGS changes, of which
+    people see the calm image, see `calm_chroma`."""
     finished: Mapping[Rendition, Image.Image]
     """Finished renditions."""
     frames: Mapping[int, bytes] = field(default_factory=dict)

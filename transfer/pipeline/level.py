@@ -7,6 +7,7 @@ from functools import partial
 from torch import Tensor
 
 from transfer.backbones.vgg import VggBackbone
+from transfer.imaging.calm_chroma import calm_chroma, calm_chroma_
 from transfer.imaging.gamut import clamp
 from transfer.imaging.images import resize
 from transfer.memory.budget import Budget, call_in_healthy_thread, is_out_of_memory
@@ -48,7 +49,8 @@ def optimize_level(
 ) -> Tensor:
     """Optimize an image at one level, by the first memory plan that there is memory for.
 
-    Where memory runs out, the next plan continues from the best image so far.
+    What is judged and returned is its calm image, see `calm_chroma`. Where memory runs out, the
+    next plan continues from the best image so far, before that is calmed.
 
     Args:
         image: start, shape (1, C, H, W) of any size.
@@ -59,7 +61,7 @@ def optimize_level(
         optimizer_state: state of L-BFGS at ``image``.
 
     Returns:
-        the best image, shape (1, C, level height, level width), range [0, 1].
+        the best calm image, shape (1, C, level height, level width), range [0, 1].
 
     Raises:
         RuntimeError, MemoryError: if memory runs out with the last plan.
@@ -101,19 +103,24 @@ def _minimize_level(
     optimizer_state: LbfgsState | None,
 ) -> Tensor:
     level, task = problem.level, problem.task
-    objective: DifferentiableLoss = build_objective(
-        problem.backbone,
-        task.content,
-        task.regions,
-        level.height,
-        level.width,
-        problem.settings,
-        problem.penalty,
-        plan.tile_px,
-        plan.saved_from,
+    objective = _calm(
+        build_objective(
+            problem.backbone,
+            task.content,
+            task.regions,
+            level.height,
+            level.width,
+            problem.settings,
+            problem.penalty,
+            plan.tile_px,
+            plan.saved_from,
+        )
     )
     if problem.graphs and plan.tile_px is None:
         objective = CudaGraphObjective(objective)
+    # A level begins with the calm image of the one before, so that chroma is blurred once more. At
+    # twice the size that is little beside the blur that it has; and at the same size, where vgg19
+    # finishes, going on from the image itself was no closer to the style nor sharper to the eye.
     image = resize(image, level.height, level.width)
     best = minimize(
         image,
@@ -125,11 +132,22 @@ def _minimize_level(
         run_all=problem.run_all,
         optimizer_state=optimizer_state,
     )
-    return clamp(best)
+    return clamp(calm_chroma(best))
+
+
+def _calm(objective: DifferentiableLoss) -> DifferentiableLoss:
+    """Return the loss of the calm image as a function of the image, with its gradient."""
+
+    def calm_objective(image: Tensor) -> tuple[Tensor, Tensor]:
+        loss, gradient = objective(calm_chroma(image))
+        # The map is its own transpose.
+        return loss, calm_chroma_(gradient)
+
+    return calm_objective
 
 
 class _LevelProgress:
-    """The best image and the evaluations of a level so far, for the next memory plan."""
+    """The best image, not calmed, and the evaluations of a level, for the next memory plan."""
 
     def __init__(self, start: Tensor, done: int, on_evaluation: OnEvaluation) -> None:
         self.best = start

@@ -7,6 +7,7 @@ from PIL import Image
 from torch import Tensor
 
 from transfer.imaging.animation import Recorder
+from transfer.imaging.calm_chroma import calm_chroma
 from transfer.imaging.images import fit_size, resize, to_image
 from transfer.optim.lbfgs import Iterate
 from transfer.pipeline.checkpoints import Checkpoint, resume_point
@@ -161,4 +162,4 @@ class ProgressTracker:
 
 
 def _render(task: RenditionTask, image: Tensor, height: int, width: int) -> Image.Image:
-    return to_image(task.to_rgb(resize(image, height, width)))
+    return to_image(task.to_rgb(resize(calm_chroma(image), height, width)))

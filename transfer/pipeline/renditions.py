@@ -38,7 +38,7 @@ class RenditionTask:
     start: Tensor
     """Image before the first evaluation, of the shape of the content."""
     to_rgb: Callable[[Tensor], Tensor]
-    """Function from the painted image, (1, C, H', W') of any size, to RGB, (1, 3, H', W')."""
+    """Function from the calm image, (1, C, H', W') of any size, to RGB, (1, 3, H', W')."""
 
 
 def rendition_task(

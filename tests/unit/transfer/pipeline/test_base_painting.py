@@ -3,7 +3,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load
 
 from transfer.engine import BasePainting, Painter
 from transfer.errors import (
@@ -13,6 +15,9 @@ from transfer.errors import (
     InvalidSetting,
     TransferError,
 )
+from transfer.imaging.calm_chroma import calm_chroma
+from transfer.imaging.images import to_image
+from transfer.pipeline.base_painting import base_image
 from transfer.pipeline.progress import Progress
 from transfer.settings import AdvancedSettings, Backbone, Rendition, Settings
 
@@ -91,6 +96,38 @@ def test_a_painting_is_continued_from_its_last_loss_however_long_it_was_painted(
     painter.paint(content, [style], SMALL, lambda progress: losses.append(progress.loss), base=base)
 
     assert losses[0] == end
+
+
+def test_the_state_holds_the_image_and_the_painting_shows_its_calm_image(
+    base: BasePainting,
+) -> None:
+    assert base.state is not None
+    tensors = load(base.state)
+    image = tensors.get("optimizer.best", tensors["image"])
+
+    assert to_image(calm_chroma(image)) == base.image
+    assert to_image(image) != base.image
+
+
+@pytest.mark.parametrize("settings", [SMALL, LARGE])
+def test_without_its_state_a_painting_begins_with_what_was_seen(
+    painter: Painter,
+    base: BasePainting,
+    content: Image.Image,
+    style: Image.Image,
+    settings: Settings,
+) -> None:
+    starts: list[torch.Tensor] = []
+    painter.paint(
+        content,
+        [style],
+        settings,
+        lambda progress: starts.append(progress.position.image),
+        base=BasePainting(base.image),
+    )
+
+    height, width = starts[0].shape[2:]
+    assert torch.equal(starts[0], base_image(base, 3, height, width))
 
 
 def test_an_interrupted_continuation_resumes_without_the_base_state_too(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageSequence
-from safetensors.torch import load, save
+from safetensors.torch import load
 
 from transfer.engine import Painter, Progress
 from transfer.errors import Cancelled, CheckpointUnusable
@@ -222,13 +222,7 @@ def test_an_unusable_checkpoint_is_refused_with_the_reason(data: bytes, reason: 
 
 def test_a_checkpoint_of_the_previous_format_is_of_another_version() -> None:
     """The worker then paints from the beginning, and logs this sentence."""
-    metadata = {
-        "format": "pic2paint-checkpoint-3",
-        "identity": "id",
-        "position": "[0, 1, 2]",
-        "grip": "1.0",
-    }
-    stored = save({"image": torch.zeros(1, 3, 4, 4)}, metadata)
+    stored = some_bytes().replace(b"pic2paint-checkpoint-5", b"pic2paint-checkpoint-4")
 
     with pytest.raises(CheckpointUnusable) as caught:
         Checkpoint.from_bytes(stored, "id")

@@ -1,11 +1,15 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from PIL import Image
 
 from transfer.engine import Painter
+from transfer.imaging.calm_chroma import calm_chroma
 from transfer.imaging.images import to_tensor
 from transfer.imaging.masks import Region
 from transfer.memory.budget import Budget
+from transfer.objective.builder import build_objective
 from transfer.objective.content_penalty import ContentPenalty
 from transfer.optim.lbfgs import Iterate
 from transfer.pipeline.level import LevelProblem, optimize_level
@@ -39,13 +43,15 @@ class Evaluations:
     def __init__(self, errors: dict[int, Exception] | None = None) -> None:
         self.losses: list[float] = []
         self.numbers: list[int] = []
-        self.best: torch.Tensor | None = None
+        self.images: list[torch.Tensor] = []
+        self.best = torch.empty(0)
         self._errors = errors or {}
 
     def record(self, iterate: Iterate, done: int) -> None:
         number = iterate.number + done
         self.numbers.append(number)
         self.losses.append(iterate.loss)
+        self.images.append(iterate.image)
         self.best = iterate.best
         if number in self._errors:
             raise self._errors.pop(number)
@@ -64,6 +70,49 @@ def test_a_level_takes_an_image_of_any_size_to_its_own_and_brings_the_loss_down(
     assert min(evaluations.losses) < 0.7 * evaluations.losses[0]
 
 
+def test_what_is_judged_and_returned_is_the_calm_image(
+    problem: LevelProblem, budget: Budget
+) -> None:
+    evaluations = Evaluations()
+    task, level = problem.task, problem.level
+    objective = build_objective(
+        problem.backbone,
+        task.content,
+        task.regions,
+        level.height,
+        level.width,
+        problem.settings,
+        problem.penalty,
+    )
+
+    image = optimize_level(task.start, problem, evaluations.record, budget)
+
+    assert torch.equal(evaluations.images[0], task.start)
+    assert torch.equal(image, calm_chroma(evaluations.best).clamp(0.0, 1.0))
+    for judged, loss in zip(evaluations.images, evaluations.losses, strict=True):
+        assert float(objective(calm_chroma(judged))[0]) == loss
+    # The first step goes straight down the gradient with respect to the image.
+    step = evaluations.images[1] - evaluations.images[0]
+    _, gradient = objective(calm_chroma(task.start))
+    down = -calm_chroma(gradient)
+    cosine = torch.cosine_similarity(step.flatten(), down.flatten(), dim=0)
+    assert cosine == pytest.approx(1.0, abs=1e-5)
+
+
+def test_lightness_alone_is_judged_as_it_is(problem: LevelProblem, budget: Budget) -> None:
+    evaluations = Evaluations()
+    task = problem.task
+    light = task.content.mean(dim=1, keepdim=True)
+    style = task.regions[0].styles[0].mean(dim=1, keepdim=True)
+    gray = replace(
+        problem, task=RenditionTask(light, (Region((style,), None, None),), light, task.to_rgb)
+    )
+
+    image = optimize_level(light, gray, evaluations.record, budget)
+
+    assert torch.equal(image, evaluations.best.clamp(0.0, 1.0))
+
+
 def test_evaluations_done_before_are_not_repeated(problem: LevelProblem, budget: Budget) -> None:
     evaluations = Evaluations()
 
@@ -80,7 +129,7 @@ def test_where_memory_runs_out_the_next_plan_continues_from_the_best_image(
     optimize_level(problem.task.start, problem, evaluations.record, budget)
 
     assert evaluations.numbers == list(range(1, EVALUATIONS + 1))
-    # The fifth evaluation is of the best image so far, through the same network.
+    # The fifth evaluation is of the best image so far, calmed no more than before.
     assert evaluations.losses[4] == pytest.approx(min(evaluations.losses[:4]), rel=1e-4)
     assert budget.lowest.history < 10
 

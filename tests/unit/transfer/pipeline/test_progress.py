@@ -8,6 +8,8 @@ from PIL import Image
 from torch import Tensor
 
 from transfer.imaging.animation import Recorder
+from transfer.imaging.calm_chroma import calm_chroma
+from transfer.imaging.images import to_image
 from transfer.optim.lbfgs import Best, Iterate, LbfgsState
 from transfer.pipeline import checkpoints
 from transfer.pipeline.progress import Progress, ProgressTracker
@@ -127,6 +129,25 @@ def test_only_the_best_image_is_shown_and_held_where_checkpoints_have_no_state(
     assert report.preview(8).getextrema() == ((255, 255),) * 3
     assert report.position.image.min() == 1.0
     assert held() is None
+
+
+def test_previews_and_frames_show_the_calm_image(generator: torch.Generator) -> None:
+    recorder = Recorder(7, 24, 32)
+    listener = Listener(recorder)
+    dotted = torch.rand(1, 3, 24, 32, generator=generator)
+    seen = to_image(calm_chroma(dotted))
+
+    iterate = Iterate(1, 0.5, dotted, LbfgsState())
+    listener.tracker.record_evaluation(TASK, 0, 1, 1.0, iterate, 0)
+
+    (report,) = listener.reports
+    assert report.preview(32) == seen
+    # A painting resumes from the image itself.
+    assert torch.equal(report.position.image, dotted)
+    (frame,) = recorder.frames.values()
+    with io.BytesIO() as stream:
+        seen.save(stream, "WEBP", quality=75, method=2)
+        assert frame == stream.getvalue()
 
 
 def test_frames_show_the_best_image_of_the_first_rendition_alone() -> None:

@@ -52,7 +52,8 @@ def photo_protection(content: Image.Image, long_edge_px: int) -> Tensor | None:
         return None
     photo = to_tensor(content, edge_px)
     faces = _find_faces(photo, PHOTO, _MIN_FACE_PX)
-    return protection_map(faces, *photo.shape[2:]) if faces else None
+    found = protection_map(faces, *photo.shape[2:])
+    return found if found.any() else None
 
 
 def mask_style_faces(regions: Sequence[Region]) -> tuple[Region, ...]:

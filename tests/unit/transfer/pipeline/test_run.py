@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from transfer import (
     StyleMissing,
 )
 from transfer.engine import Painter, Progress
+from transfer.faces import weights
+from transfer.pipeline import face_detection
 from transfer.planning import pyramid
 
 ALL = (Rendition.STYLED, Rendition.HISTOGRAM, Rendition.LUMINANCE)
@@ -98,6 +101,22 @@ def test_a_painting_with_faces_resumes_bit_for_bit(painter: Painter, style: Imag
     for rendition in ALL:
         assert not np.array_equal(
             pixels(whole.renditions[rendition]), pixels(free.renditions[rendition])
+        )
+
+
+def test_without_the_detectors_weights_faces_are_painted_like_everything_else(
+    painter: Painter, style: Image.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = painter.paint(face(), [style], replace(settings(), keep_faces=0.0))
+    monkeypatch.setattr(weights, "_path", lambda network: tmp_path / "missing.lz4")
+    face_detection._load_detector.cache_clear()
+
+    without = painter.paint(face(), [style], settings())
+
+    face_detection._load_detector.cache_clear()
+    for rendition in ALL:
+        assert np.array_equal(
+            pixels(without.renditions[rendition]), pixels(free.renditions[rendition])
         )
 
 

@@ -99,7 +99,7 @@ def build_objective(
     protection = None
     if protection_map is not None and settings.keep_faces > 0:
         protection = Protection(protection_map, settings.keep_faces)
-        comparisons += protection.comparisons(compared_layer, penalty, height, width)
+        comparisons = protection.comparisons(compared_layer, penalty, height, width)
     content_layers = {comparison.layer for comparison in comparisons}
     terms: list[Term] = [
         *content_terms(

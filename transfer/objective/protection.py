@@ -20,6 +20,8 @@ FINE_LAYER = "relu3_1"
 """Layer that holds eyelids and lips: finer than the layer that content is compared by."""
 _CONTENT_GAIN = 4.0
 """Weight of the content at an eye beside that elsewhere, less one."""
+_MIN_REST = 0.001
+"""Least weight in the distance that the penalty holds: something is left in any picture."""
 _FINE_WEIGHT = 0.03
 """Weight of the distance at `FINE_LAYER`, over all faces."""
 _STYLE_LOSS = 0.8
@@ -42,22 +44,24 @@ class Protection:
     def comparisons(
         self, layer: str, penalty: ContentPenalty, height: int, width: int
     ) -> list[Comparison]:
-        """Return the content terms that a level adds.
+        """Return the content terms of a level.
 
-        With M the map and k the strength, the faces' distance at the content's layer, each position
-        weighing M, counts as much as if positions weighed ``1 + 4 k M`` there. The penalty goes on
-        holding the distance in which all positions weigh alike, so that the rest of the picture
-        departs from the photo as far as without faces.
+        With M the map and k the strength: the penalty holds the distance in which each position
+        weighs 1 - M. The distance in which it weighs M counts as much, relative to the penalty at
+        its goal, as if positions weighed ``1 + 4 k M`` in all. If the penalty held the distance of
+        the whole picture, the rest would make up for the faces: around a small face the distance
+        rose by 0.03, around a close one by 0.2.
 
         Args:
             layer: layer that content is compared by.
-            penalty: penalty of the distance in which all positions weigh alike.
+            penalty: penalty of the content.
             height: height of the image, px.
             width: width of the image, px.
         """
-        gain = penalty.weight * _CONTENT_GAIN * self.strength * float(self.map.mean())
+        rest = (1.0 - self._at(layer, height, width)).clamp_min(_MIN_REST)
+        gain = penalty.weight * (1.0 + _CONTENT_GAIN * self.strength) * float(self.map.mean())
         terms = ((layer, gain), (FINE_LAYER, _FINE_WEIGHT * self.strength))
-        comparisons = []
+        comparisons = [Comparison(layer, penalty, rest / rest.sum())]
         for compared_layer, weight in terms:
             kept = self._at(compared_layer, height, width)
             comparisons.append(Comparison(compared_layer, _times(weight), kept / kept.sum()))

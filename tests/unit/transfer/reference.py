@@ -74,13 +74,19 @@ def objective(
             weights = weights * (1.0 - loss * pool(protection_map, features))
         return guided(features, weights[None, None])
 
-    def face_loss(found: dict[str, Tensor]) -> Tensor | float:
+    def all_content_loss(found: dict[str, Tensor]) -> Tensor:
         if protection_map is None or strength == 0.0:
-            return 0.0
-        gain = penalty.weight * 4.0 * strength * protection_map.mean()
-        return sum(
-            weight * protected_distance(found[layer], photo[layer], protection_map)
-            for layer, weight in ((compared_layer, gain), ("relu3_1", 0.03 * strength))
+            return penalty(content_loss(found[compared_layer], goal))
+        rest, gain = 1.0 - protection_map, 1.0 + 4.0 * strength
+        held = weighted_distance(found[compared_layer], photo[compared_layer], rest)
+        faces, details = (
+            weighted_distance(found[layer], photo[layer], protection_map)
+            for layer in (compared_layer, "relu3_1")
+        )
+        return (
+            penalty(held)
+            + penalty.weight * gain * protection_map.mean() * faces
+            + 0.03 * strength * details
         )
 
     def loss(image: Tensor) -> Tensor:
@@ -90,8 +96,8 @@ def objective(
             for region, targets in goals
             for layer, weight in layers.items()
         )
-        whole = style / sum(layers.values()) + penalty(content_loss(found[compared_layer], goal))
-        return whole + face_loss(found) + smoothness * total_variation(image)
+        whole = style / sum(layers.values()) + all_content_loss(found)
+        return whole + smoothness * total_variation(image)
 
     return loss
 
@@ -112,9 +118,9 @@ def pool(weights: Tensor, features: Tensor) -> Tensor:
     return F.adaptive_avg_pool2d(weights.to(features), (height, width))[0, 0]
 
 
-def protected_distance(features: Tensor, photo: Tensor, protection_map: Tensor) -> Tensor:
+def weighted_distance(features: Tensor, photo: Tensor, weights_map: Tensor) -> Tensor:
     """Return the `content_distance` of features, each position weighing its part of a map."""
-    weights = pool(protection_map, features).flatten()
+    weights = pool(weights_map, features).flatten()
     weights = weights / weights.sum()
     target, actual = (maps[0].flatten(1) for maps in (photo, features))
     mean = (target * weights).sum(dim=1, keepdim=True)

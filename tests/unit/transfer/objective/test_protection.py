@@ -18,27 +18,43 @@ def spot() -> Tensor:
 def test_the_faces_distance_counts_by_their_area_and_by_the_strength() -> None:
     penalty = ContentPenalty(0.5, multiplier=2.0)
 
-    coarse, fine = Protection(spot(), 0.25).comparisons("relu4_1", penalty, HEIGHT, WIDTH)
+    _, coarse, fine = Protection(spot(), 0.25).comparisons("relu4_1", penalty, HEIGHT, WIDTH)
 
-    # 4 k M at a weight of 1 and an eighth of the area; and 0.03 k.
+    # 1 + 4 k M at a weight of 1 and an eighth of the area; and 0.03 k.
     assert (coarse.layer, fine.layer) == ("relu4_1", "relu3_1")
-    assert coarse.penalty(torch.tensor(0.3)).item() == pytest.approx(0.3 * 4 * 0.25 / 8)
+    assert coarse.penalty(torch.tensor(0.3)).item() == pytest.approx(0.3 * (1 + 4 * 0.25) / 8)
     assert fine.penalty(torch.tensor(0.3)).item() == pytest.approx(0.3 * 0.03 * 0.25)
 
 
-def test_the_penalty_still_holds_the_distance_of_the_whole_picture() -> None:
+def test_the_penalty_holds_the_distance_of_the_rest() -> None:
     penalty = ContentPenalty(0.5, goal=0.2, steepness=6)
-    penalty(torch.tensor(0.25))
-    before = penalty.multiplier
 
-    for comparison in Protection(spot(), 1.0).comparisons("relu4_1", penalty, HEIGHT, WIDTH):
-        comparison.penalty(torch.tensor(0.9))
+    held, *others = Protection(spot(), 1.0).comparisons("relu4_1", penalty, HEIGHT, WIDTH)
 
-    assert penalty.multiplier == before
+    assert held.penalty is penalty
+    assert all(other.penalty is not penalty for other in others)
+    assert held.weights is not None
+    assert held.weights.sum().item() == pytest.approx(1.0)
+    face = held.weights[..., 2:6, 3:6]
+    assert face.sum() < 0.001
+    rest = held.weights[..., 6:]
+    assert torch.equal(rest, rest[..., :1, :1].expand_as(rest))
+
+
+def test_a_picture_that_is_all_protected_still_holds_something() -> None:
+    everything = torch.ones(1, 1, HEIGHT, WIDTH)
+
+    held, *_ = Protection(everything, 1.0).comparisons(
+        "relu4_1", ContentPenalty(1.0), HEIGHT, WIDTH
+    )
+
+    assert held.weights is not None
+    assert held.weights.isfinite().all()
+    assert held.weights.sum().item() == pytest.approx(1.0)
 
 
 def test_only_faces_weigh_in_their_distance() -> None:
-    coarse, fine = Protection(spot(), 1.0).comparisons(
+    _, coarse, fine = Protection(spot(), 1.0).comparisons(
         "relu4_1", ContentPenalty(1.0), HEIGHT, WIDTH
     )
 

@@ -136,10 +136,12 @@ class ContentTerm:
         mean = self.statistics.mean.to(features).reshape(1, -1, 1, 1)
         centered = features - mean
         content = self.content_features(rows, columns) - mean
-        products: tuple[Tensor, ...] = (centered, centered.square(), centered * content)
+        weighted = centered
         if self.weights is not None:
-            weights = self.weights[:, :, rows, columns]
-            products = tuple(product * weights for product in products)
+            weighted = centered * self.weights[:, :, rows, columns]
+        # One after the other: of vgg19 each takes as much as the features of the whole layer.
+        factors = (None, centered, content)
+        products = (weighted if factor is None else weighted * factor for factor in factors)
         # In double precision: the variance is a small difference if the image's mean is far off.
         return tuple(product.sum(dim=(0, 2, 3), dtype=torch.float64) for product in products)
 

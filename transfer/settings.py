@@ -340,6 +340,11 @@ class Settings:
     size of the painting."""
     smoothness: Annotated[float, _number("smoothness", "0 to 1 (%(default)s)", 0.0, 1.0)] = 0.5
     """Smoothness: 0 keeps all grain, 1 leaves flat places flat."""
+    keep_faces: Annotated[
+        float, _number("keep faces", "0 not at all, 1 faithfully (%(default)s)", 0.0, 1.0)
+    ] = 1.0
+    """Degree to which faces in the photo are kept: 0 paints them like everything else, 0.5 keeps
+    them whole, 1 keeps their likeness, too."""
     start: Annotated[Start, _choice("start", Start, "the image before the first evaluation ")] = (
         Start.RECOLORED
     )

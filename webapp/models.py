@@ -179,6 +179,7 @@ class Painting(Base):
     seed: Mapped[int]
     brush_size: Mapped[float] = mapped_column(default=_DEFAULTS.brush_size)
     smoothness: Mapped[float] = mapped_column(default=_DEFAULTS.smoothness)
+    keep_faces: Mapped[float] = mapped_column(default=_DEFAULTS.keep_faces)
     start: Mapped[str] = mapped_column(String(16), default=_DEFAULTS.start.value)
     base_painting_id: Mapped[str | None] = mapped_column(String(22))
     """Public id of the earlier painting that this one continues; no foreign key, because the

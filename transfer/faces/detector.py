@@ -31,6 +31,8 @@ MIN_FACE_PX = 20
 """Edge of the smallest face that is looked for."""
 _SCALE_FACTOR = 0.709
 """Factor from one size of the picture to the next: half the area."""
+_BATCH = 128
+"""Crops that are looked at together: a thousand at once would take a tenth of a gigabyte."""
 _OVERLAP_OF_SCALE = 0.5
 _OVERLAP = 0.7
 
@@ -99,6 +101,12 @@ class _Candidates:
         """Return those at these indices, or those where a mask is true."""
         return _Candidates(self.image[which], self.boxes[which], self.scores[which])
 
+    def best(self, most: int | None) -> "_Candidates":
+        """Return so many of the highest scores, all images together; None: all."""
+        if most is None or len(self.scores) <= most:
+            return self
+        return self.select(self.scores.argsort(descending=True, stable=True)[:most])
+
     def suppressed(self, most: float, *, by_smaller: bool = False) -> Tensor:
         """Return the indices of those that stay after suppression in each image."""
         indices = [
@@ -141,7 +149,11 @@ class FaceDetector:
 
     @torch.no_grad()
     def detect(
-        self, images: Tensor, thresholds: Thresholds = PHOTO, min_face_px: int = MIN_FACE_PX
+        self,
+        images: Tensor,
+        thresholds: Thresholds = PHOTO,
+        min_face_px: int = MIN_FACE_PX,
+        max_candidates: int | None = None,
     ) -> list[list[Face]]:
         """Find the faces of each image, best first.
 
@@ -149,6 +161,8 @@ class FaceDetector:
             images: RGB, shape (N, 3, H, W), range [0, 1], on the CPU.
             thresholds: least probabilities.
             min_face_px: edge of the smallest face to look for.
+            max_candidates: number of the proposals, the most probable ones, that are looked at
+                more closely: busy pictures have thousands, each of which takes time. None: all.
 
         Raises:
             ShapeError: if ``images`` has another shape, or an edge below 12 px.
@@ -157,14 +171,16 @@ class FaceDetector:
             wanted = f"(N, 3, H, W) with H and W at least {PROPOSAL_CELL_PX}"
             raise ShapeError("images", wanted, tuple(images.shape))
         scaled = scale_colors(images)
-        candidates = self._propose(scaled, thresholds.proposal, min_face_px)
+        candidates = self._propose(scaled, thresholds.proposal, min_face_px, max_candidates)
         candidates = self._refine(scaled, candidates, thresholds.refinement)
         found: list[list[Face]] = [[] for _ in images]
         for image, face in self._place(scaled, candidates, thresholds.output):
             found[image].append(face)
         return found
 
-    def _propose(self, images: Tensor, threshold: float, min_face_px: int) -> _Candidates:
+    def _propose(
+        self, images: Tensor, threshold: float, min_face_px: int, most: int | None
+    ) -> _Candidates:
         """Look at every cell of the images at each of their sizes."""
         height, width = images.shape[2:]
         empty = torch.zeros(0)
@@ -178,7 +194,7 @@ class FaceDetector:
             corners[:, 2:] += PROPOSAL_CELL_PX
             boxes = corners + PROPOSAL_CELL_PX * offsets[image, row, column]
             boxes = boxes * torch.tensor([width / size[1], height / size[0]]).repeat(2)
-            at_scale = _Candidates(image, boxes, scores[image, row, column])
+            at_scale = _Candidates(image, boxes, scores[image, row, column]).best(most)
             found.append(at_scale.select(at_scale.suppressed(_OVERLAP_OF_SCALE)))
             scale *= _SCALE_FACTOR
         joined = _Candidates(
@@ -186,12 +202,14 @@ class FaceDetector:
             torch.cat([one.boxes for one in found]),
             torch.cat([one.scores for one in found]),
         )
+        joined = joined.best(most)
         return joined.select(joined.suppressed(_OVERLAP))
 
     def _refine(self, images: Tensor, candidates: _Candidates, threshold: float) -> _Candidates:
         boxes = geometry.square(candidates.boxes)
         candidates = _Candidates(candidates.image, boxes, candidates.scores)
-        offsets, scores = self.refinement(candidates.crops(images, REFINEMENT_PX))
+        crops = torch.split(candidates.crops(images, REFINEMENT_PX), _BATCH)
+        offsets, scores = map(torch.cat, zip(*map(self.refinement, crops), strict=True))
         moved = _Candidates(candidates.image, geometry.move(boxes, offsets), scores)
         moved = moved.select(scores > threshold)
         return moved.select(moved.suppressed(_OVERLAP))
@@ -202,7 +220,8 @@ class FaceDetector:
         """Look closely, and return each face with the index of its image, best first."""
         boxes = geometry.square(candidates.boxes)
         candidates = _Candidates(candidates.image, boxes, candidates.scores)
-        offsets, landmarks, scores = self.output(candidates.crops(images, OUTPUT_PX))
+        crops = torch.split(candidates.crops(images, OUTPUT_PX), _BATCH)
+        offsets, landmarks, scores = map(torch.cat, zip(*map(self.output, crops), strict=True))
         sizes = boxes[:, 2:] - boxes[:, :2] + 1.0
         # (N, 2, 5): x and y of the five. The 1 px belongs to how MTCNN's boxes were counted.
         points = landmarks.reshape(-1, 2, 5) * sizes[:, :, None] + boxes[:, :2, None] - 1.0

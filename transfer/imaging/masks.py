@@ -24,6 +24,9 @@ class Region:
     """Weight of each style, positive; None: equal weights."""
     guide: Tensor | None
     """Share of each pixel in the region, shape (1, 1, H, W), range [0, 1]; None: 1 everywhere."""
+    style_masks: tuple[Tensor | None, ...] = ()
+    """Weight of each place of each style, shapes (1, 1, H'', W'') of any size, range [0, 1]; None:
+    all places alike. Empty: so in all styles."""
 
     @property
     def area(self) -> float:

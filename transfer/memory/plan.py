@@ -35,6 +35,8 @@ _SAVED_MAPS = {0: 90, 2: 26, 3: 9}
 """Maps saved for the backward pass, per pixel of the picture, by the first stage saved."""
 _CONTENT_FEATURES = 9
 """Features of the photo, for the content loss, per pixel of the picture."""
+_FACE_FEATURES = 16
+"""Finer features of the photo, for the faces in it, per pixel of the picture."""
 _FP16_ACTIVATIONS = 0.8
 """Activations and saved maps with gradients in half precision, relative to single."""
 _FP16_MAPS = 0.56
@@ -82,6 +84,8 @@ class LevelShape:
     """Size of the style relative to the painting; above 1 its features take more memory."""
     is_fp16: bool = False
     """True if gradients are in half precision."""
+    has_faces: bool = False
+    """True if faces of the photo are kept."""
 
     @property
     def pixels(self) -> int:
@@ -117,14 +121,15 @@ class MemoryPlan:
 
     def _compact_bytes(self, shape: LevelShape) -> float:
         """Estimate the bytes of the network's maps as if the backbone were compact."""
+        photo = _CONTENT_FEATURES + (_FACE_FEATURES if shape.has_faces else 0)
         half, half_maps = (_FP16_ACTIVATIONS, _FP16_MAPS) if shape.is_fp16 else (1.0, 1.0)
         if self.tile_px is None:
             # Either the painting's evaluation, or the style's features where it is larger.
             largest = max(1.0, _TARGET * shape.brush_size**2)
-            return half * (_CONTENT_FEATURES + _ACTIVATIONS * largest) * shape.pixels
+            return half * (photo + _ACTIVATIONS * largest) * shape.pixels
         saved = 0 if self.saved_from is None else _SAVED_MAPS[self.saved_from]
         tile_pixels = _tile_edge(shape.height, self.tile_px) * _tile_edge(shape.width, self.tile_px)
-        maps = half_maps * (_CONTENT_FEATURES + _MAPS) * shape.pixels
+        maps = half_maps * (photo + _MAPS) * shape.pixels
         return half * (_ACTIVATIONS * tile_pixels + saved * shape.pixels) + maps
 
 

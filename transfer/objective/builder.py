@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from transfer.backbones.vgg import MIN_EDGE_PX, VggBackbone
@@ -14,8 +13,9 @@ from transfer.imaging.masks import Region
 from transfer.objective.content_penalty import ContentPenalty, content_layer
 from transfer.objective.losses import StyleTarget
 from transfer.objective.objective import Objective
+from transfer.objective.protection import Protection, pool_to_layer
 from transfer.objective.statistics import Statistics, average
-from transfer.objective.targets import content_term, image_statistics
+from transfer.objective.targets import Comparison, content_terms, image_statistics
 from transfer.objective.terms import StyleTerm, Term
 from transfer.settings import Settings
 
@@ -60,6 +60,7 @@ def build_objective(
     penalty: ContentPenalty | None = None,
     tile_px: int | None = None,
     saved_from: int | None = None,
+    protection_map: Tensor | None = None,
 ) -> Objective:
     """Build the loss of an image of one size; the targets are computed here, once.
 
@@ -79,6 +80,7 @@ def build_objective(
         tile_px: longest edge of a tile without its margin: memory then depends on the tile and
             hardly on the picture. None: the whole picture at once.
         saved_from: see `TiledExtractor`.
+        protection_map: places of the photo to keep, see `protection.Protection`; None: none.
 
     Raises:
         NotFinite: if features of the photo or of a style hold values that are no numbers.
@@ -93,18 +95,33 @@ def build_objective(
         edge_px = max(height, width) if tile_px is None else tile_px
         return TiledExtractor(backbone, pooling, layers, height, width, edge_px, saved_from)
 
-    content_extractor = make_extractor([compared_layer], height, width)
+    comparisons = [Comparison(compared_layer, penalty)]
+    protection = None
+    if protection_map is not None and settings.keep_faces > 0:
+        protection = Protection(protection_map, settings.keep_faces)
+        comparisons = protection.comparisons(compared_layer, penalty, height, width)
+    content_layers = {comparison.layer for comparison in comparisons}
     terms: list[Term] = [
-        content_term(content_extractor, resize(content, height, width), compared_layer, penalty)
+        *content_terms(
+            make_extractor(content_layers, height, width),
+            resize(content, height, width),
+            comparisons,
+        )
     ]
 
-    def style_statistics(style: Tensor) -> dict[str, Statistics]:
-        extractor = make_extractor(style_layers, *style.shape[2:])
-        return image_statistics(extractor, style, style_layers)
+    def style_statistics(style: Tensor, mask: Tensor | None) -> dict[str, Statistics]:
+        height, width = style.shape[2:]
+        extractor = make_extractor(style_layers, height, width)
+        mask_weights = None
+        if mask is not None:
+            mask_weights = {
+                layer: pool_to_layer(mask, layer, height, width) for layer in style_layers
+            }
+        return image_statistics(extractor, style, style_layers, mask_weights)
 
     for region in regions:
         targets = _style_targets(style_statistics, region, _style_edge_px(settings, height, width))
-        position_weights = _position_weights(region, style_layers, height, width)
+        position_weights = _position_weights(region, style_layers, height, width, protection)
         for layer, weight in style_layers.items():
             positions = (height >> pooling_depth(layer)) * (width >> pooling_depth(layer))
             factor = region.area * weight / weights.layer_sum
@@ -112,7 +129,7 @@ def build_objective(
                 StyleTerm(layer, factor, targets[layer], positions, position_weights[layer])
             )
     return Objective(
-        make_extractor({*style_layers, compared_layer}, height, width), terms, weights.smoothness
+        make_extractor({*style_layers, *content_layers}, height, width), terms, weights.smoothness
     )
 
 
@@ -122,18 +139,21 @@ def _style_edge_px(settings: Settings, height: int, width: int) -> int:
 
 
 def _style_targets(
-    style_statistics: Callable[[Tensor], dict[str, Statistics]], region: Region, long_edge_px: int
+    style_statistics: Callable[[Tensor, Tensor | None], dict[str, Statistics]],
+    region: Region,
+    long_edge_px: int,
 ) -> dict[str, StyleTarget]:
     """Return the averaged statistics of the region's styles, at this size or their own."""
     by_style = []
-    for style in region.styles:
+    masks = region.style_masks or (None,) * len(region.styles)
+    for style, mask in zip(region.styles, masks, strict=True):
         height, width = style.shape[2:]
         if long_edge_px < max(height, width):
             height, width = fit_size(height, width, long_edge_px)
         # An elongated style is enlarged, so that its short side survives four poolings.
         enlarged = max(1.0, MIN_EDGE_PX * 2 / min(height, width))
         scaled = resize(style, round(height * enlarged), round(width * enlarged))
-        by_style.append(style_statistics(scaled))
+        by_style.append(style_statistics(scaled, mask))
     return {
         layer: StyleTarget.of(average([layers[layer] for layers in by_style], region.weights))
         for layer in by_style[0]
@@ -141,15 +161,18 @@ def _style_targets(
 
 
 def _position_weights(
-    region: Region, layers: Collection[str], height: int, width: int
+    region: Region,
+    layers: Collection[str],
+    height: int,
+    width: int,
+    protection: Protection | None,
 ) -> dict[str, Tensor | None]:
     """Return the region's weight of each position, by layer; see `StyleTerm`."""
-    if region.guide is None:
-        return dict.fromkeys(layers)
     position_weights: dict[str, Tensor | None] = {}
     for layer in layers:
-        size = height >> pooling_depth(layer), width >> pooling_depth(layer)
-        # Averages, not samples: a region smaller than a position still has a weight.
-        guide = F.adaptive_avg_pool2d(region.guide, size)
-        position_weights[layer] = guide / guide.sum()
+        weights = None if protection is None else protection.style_weights(layer, height, width)
+        if region.guide is not None:
+            guide = pool_to_layer(region.guide, layer, height, width)
+            weights = guide if weights is None else guide * weights
+        position_weights[layer] = None if weights is None else weights / weights.sum()
     return position_weights

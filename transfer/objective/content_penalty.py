@@ -78,7 +78,8 @@ class ContentPenalty:
     def __init__(
         self, weight: float, goal: float = 1.0, steepness: int = 1, multiplier: float = 1.0
     ) -> None:
-        self._weight = multiplier * weight
+        self.weight = multiplier * weight
+        """Weight of the content where its loss is the goal."""
         self._goal = goal
         self._steepness = steepness
         self._initial_multiplier = multiplier
@@ -101,7 +102,7 @@ class ContentPenalty:
         """Return the addend of the painting's loss for the content's loss, both of shape ()."""
         self._last_loss = loss.detach()
         power = (loss / self._goal).pow(self._steepness)
-        return self._weight * self._goal / self._steepness * power
+        return self.weight * self._goal / self._steepness * power
 
     @property
     def multiplier(self) -> float:

@@ -21,7 +21,7 @@ class Statistics:
     covariance: Tensor
 
 
-def statistics(features: Tensor) -> Statistics:
+def statistics(features: Tensor, weights: Tensor | None = None) -> Statistics:
     """Compute the mean and centered covariance of one feature layer over its positions.
 
     The Gram matrix of the paper (Gatys et al., CVPR 2016, equation 3) mixes the two: its
@@ -33,6 +33,7 @@ def statistics(features: Tensor) -> Statistics:
 
     Args:
         features: activations, shape (1, C, H, W), any range.
+        weights: weight of each position, shape (1, 1, H, W), not all 0; None: all alike.
 
     Returns:
         the statistics, in the dtype and on the device of ``features``; the covariance is symmetric
@@ -44,6 +45,11 @@ def statistics(features: Tensor) -> Statistics:
     if features.ndim != 4 or features.shape[0] != 1:
         raise ShapeError("features", "(1, C, H, W)", tuple(features.shape))
     positions = features.flatten(2)[0]  # (C, H*W)
+    if weights is not None:
+        shares = (weights / weights.sum()).flatten(2)[0].to(features)  # (1, H*W)
+        mean = positions @ shares.T
+        deviations = (positions - mean) * shares.sqrt()
+        return Statistics(mean, deviations @ deviations.T)
     # Centered before the product: E[xx] - E[x]E[x] cancels in single precision.
     mean = positions.mean(dim=1, keepdim=True)
     centered = positions - mean

@@ -124,9 +124,11 @@ class ContentTerm:
     """Variance below which a channel says little; see `losses.active_channels`."""
     positions: int
     """Number of positions of the whole layer."""
+    weights: Tensor | None = None
+    """Weight of each position, shape (1, 1, H, W), summing to 1; None: all alike."""
 
     def sums(self, features: Tensor, rows: slice, columns: slice) -> tuple[Tensor, ...]:
-        """Compute ``sum G``, ``sum G^2`` and ``sum G H`` by channel, shapes (C,).
+        """Compute ``sum G``, ``sum G^2`` and ``sum G H`` by channel, weighted, shapes (C,).
 
         G and H are the image's and the photo's features, both minus the photo's mean: the image's
         own mean is not known before its last tile.
@@ -134,27 +136,36 @@ class ContentTerm:
         mean = self.statistics.mean.to(features).reshape(1, -1, 1, 1)
         centered = features - mean
         content = self.content_features(rows, columns) - mean
-        products = centered, centered.square(), centered * content
+        weighted = centered
+        if self.weights is not None:
+            weighted = centered * self.weights[:, :, rows, columns]
+        # One after the other: of vgg19 each takes as much as the features of the whole layer.
+        factors = (None, centered, content)
+        products = (weighted if factor is None else weighted * factor for factor in factors)
         # In double precision: the variance is a small difference if the image's mean is far off.
         return tuple(product.sum(dim=(0, 2, 3), dtype=torch.float64) for product in products)
 
     def backward(
         self, features: Tensor, gradients: Sequence[Tensor], rows: slice, columns: slice
     ) -> Tensor:
-        """Return ``s1 + 2 s2 G + s3 H``, s being ``gradients``, and G and H as in `sums`."""
+        """Return ``w (s1 + 2 s2 G + s3 H)``, s being ``gradients``, and G and H as in `sums`."""
         linear, square, shared = (gradient.reshape(1, -1, 1, 1) for gradient in gradients)
         mean = self.statistics.mean.reshape(1, -1, 1, 1)
         offset = linear - (2.0 * square + shared) * mean
         content = self.content_features(rows, columns).to(features)
         gradient = torch.addcmul(offset.to(features), features, (2.0 * square).to(features))
-        return gradient.addcmul_(content, shared.to(features))
+        gradient.addcmul_(content, shared.to(features))
+        if self.weights is None:
+            return gradient
+        return gradient.mul_(self.weights[:, :, rows, columns].to(features))
 
     def value_and_gradients(self, sums: Sequence[Tensor]) -> ValueAndGradients:
         """Compute the penalty for the `content_distance` of the active channels."""
         return autograd_value(self._loss, sums)
 
     def _loss(self, sums: Sequence[Tensor]) -> Tensor:
-        mean, square, product = (total / self.positions for total in sums)
+        total_weight = self.positions if self.weights is None else 1
+        mean, square, product = (total / total_weight for total in sums)
         variance = (square - mean.square()).clamp_min(0.0)
         content_variance, active = self.statistics.covariance.diagonal(), self.active
         if not len(active):

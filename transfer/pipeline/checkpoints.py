@@ -203,6 +203,7 @@ def settings_as_json(settings: Settings) -> dict[str, object]:
         "style_weights": settings.style_weights,
         "brush_size": settings.brush_size,
         "smoothness": settings.smoothness,
+        "keep_faces": settings.keep_faces,
         "start": settings.start,
         "color_map": settings.color_map,
         "animation": settings.animation,

@@ -74,6 +74,7 @@ def optimize_level(
         image.shape[1],
         problem.settings.brush_size,
         problem.backbone.is_fp16,
+        has_faces=problem.task.protection_map is not None,
     )
     plans = budget.plans(shape)
     number = budget.first_plan(shape)
@@ -114,6 +115,7 @@ def _minimize_level(
             problem.penalty,
             plan.tile_px,
             plan.saved_from,
+            task.protection_map,
         )
     )
     if problem.graphs and plan.tile_px is None:

@@ -39,6 +39,8 @@ class RenditionTask:
     """Image before the first evaluation, of the shape of the content."""
     to_rgb: Callable[[Tensor], Tensor]
     """Function from the calm image, (1, C, H', W') of any size, to RGB, (1, 3, H', W')."""
+    protection_map: Tensor | None = None
+    """Places of the photo to keep, shape (1, 1, H'', W''); see `builder.build_objective`."""
 
 
 def rendition_task(

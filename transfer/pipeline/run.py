@@ -19,6 +19,7 @@ from transfer.memory.plan import MemoryPlan
 from transfer.objective.content_penalty import ContentPenalty
 from transfer.pipeline.base_painting import BasePainting, base_image, check_fits, final_state
 from transfer.pipeline.checkpoints import Checkpoint, fingerprint, optimizer_fingerprint
+from transfer.pipeline.face_detection import mask_style_faces, photo_protection
 from transfer.pipeline.level import LevelProblem, optimize_level
 from transfer.pipeline.progress import OnProgress, ProgressTracker
 from transfer.pipeline.renditions import RenditionTask, initial_image, rendition_task
@@ -96,6 +97,9 @@ class PaintRun:
         if base is not None:
             check_fits(base, settings, request.content)
         self._photo, self._regions = _load_pictures(request, device)
+        self._protection_map: Tensor | None = None
+        if settings.keep_faces > 0:
+            self._find_faces()
         self.height, self.width = self._photo.shape[2:]
         self._schedules = pyramid.schedules(
             settings, self.height, self.width, None if base is None else base.long_edge_px
@@ -127,6 +131,15 @@ class PaintRun:
         self._tracker = ProgressTracker(
             self._schedules, run_fingerprint, self._finished, callbacks.on_progress, self._recorder
         )
+
+    def _find_faces(self) -> None:
+        """Protect the photo's faces; where it has none, keep those of the styles out of it."""
+        content, settings = self._request.content, self._request.settings
+        found = photo_protection(content, settings.long_edge_px)
+        if found is None:
+            self._regions = mask_style_faces(self._regions)
+        else:
+            self._protection_map = found.to(self._device)
 
     def run(self, backbone: Callable[[str], VggBackbone], budget: Budget) -> PaintResult:
         """Paint all renditions that are not finished yet.
@@ -191,7 +204,7 @@ class PaintRun:
         else:
             image = initial_image(task, height, width, settings.start, settings.seed)
         del resumed
-        task = replace(task, start=image)
+        task = replace(task, start=image, protection_map=self._protection_map)
         run_all = settings.advanced.evaluations is not None or base is not None
         for number, level in enumerate(levels):
             if number >= first_level:

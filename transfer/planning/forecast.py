@@ -25,15 +25,15 @@ _RENDITION = 4.0
 """Time to store a rendition with its thumbnails, relative to an animation's frame of its size."""
 
 _SECONDS = (
-    Coefficient(0.3, 0.7),
+    Coefficient(0.7, 0.7),
     Coefficient(0.008, 1.0),
     Coefficient(0.53, 0.4, is_shared=True),
     Coefficient(3.7, 0.4, is_shared=True),
     Coefficient(0.056, 0.5),
 )
-"""Priors of the seconds of a painting, an evaluation, a megapixel seen by compact and by vgg19, and
-a megapixel encoded, on two cores of a server CPU. Devices differ by orders of magnitude in the
-speed of networks."""
+"""Priors of the seconds of a painting (0.4 of them to look for faces), an evaluation, a megapixel
+seen by compact and by vgg19, and a megapixel encoded, on two cores of a server CPU. Devices differ
+by orders of magnitude in the speed of networks."""
 _SPEED_LOG_STD = 3.0
 """Prior standard deviation of the logarithm of a device's speed in both networks."""
 _BYTES = (Coefficient(0.23e9, 0.3), Coefficient(0.2e9, 0.5), Coefficient(1.16, 0.3))

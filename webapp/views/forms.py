@@ -82,7 +82,16 @@ class SelectControl(Control, SelectField):
 
 
 class SliderControl(Control, IntegerRangeField):
-    """Slider over the range of a setting; its steps, percent by default, stand for values."""
+    """Slider over the range of a setting; its steps, percent by default, stand for values.
+
+    Args:
+        label: label of the field.
+        validators: validators beside that of the range.
+        setting: name of the setting.
+        to_step: function from a value to the step that stands for it.
+        to_setting: the inverse.
+        noun: what the error asks to choose; empty: the label.
+    """
 
     def __init__(
         self,
@@ -92,10 +101,11 @@ class SliderControl(Control, IntegerRangeField):
         setting: str,
         to_step: Callable[[float], float] = lambda value: 100 * value,
         to_setting: Callable[[int], float] = lambda step: step / 100,
+        noun: str = "",
         **kwargs: Any,
     ) -> None:
         low, high = (round(to_step(end)) for end in settings_in(Settings)[setting].range or ())
-        in_range = NumberRange(low, high, f"Choose a {label.lower()} from {low} to {high}.")
+        in_range = NumberRange(low, high, f"Choose a {noun or label.lower()} from {low} to {high}.")
         super().__init__(label, [*validators, in_range], render_kw={"step": 5}, **kwargs)
         self.to_step, self.to_setting = to_step, to_setting
 
@@ -149,6 +159,15 @@ class StudioForm(FlaskForm):
         to_setting=lambda step: 2.0 ** (step / BRUSH_STEPS),
         ends=("Fine", "As in the style", "Broad"),
         fact=lambda size: "" if size == 1 else f"{round(100 * size)} %",
+    )
+    keep_faces = SliderControl(
+        "Keep faces",
+        [Optional()],
+        setting="keep_faces",
+        default=_DEFAULTS.keep_faces,
+        ends=("Off", "Painterly", "Faithful"),
+        noun="number for the faces",
+        fact=lambda kept: "" if kept == 1 else f"{round(100 * kept)} of 100" if kept else "Off",
     )
     renditions = RadioControl(
         "Colors",

@@ -57,6 +57,17 @@ def test_each_migration_keeps_the_rows(site: Flask, ada: int, revision: str) -> 
     assert db.session.scalar(text("PRAGMA foreign_keys")) == 1
 
 
+def test_paintings_from_before_faces_were_kept_were_painted_without(site: Flask, ada: int) -> None:
+    public_id = order(ada)
+    assert read(public_id).keep_faces > 0
+    db.session.remove()
+
+    downgrade(revision="0006")
+    upgrade()
+
+    assert read(public_id).settings.keep_faces == 0.0
+
+
 def test_migrations_form_one_line() -> None:
     assert len(SCRIPTS.get_heads()) == 1
     assert all(Path(script.path).stem[:4].isdigit() for script in SCRIPTS.walk_revisions())

@@ -30,8 +30,10 @@ def objective(
     height: int,
     width: int,
     settings: Settings,
+    protection_map: Tensor | None = None,
 ) -> Callable[[Tensor], Tensor]:
     """Build the loss of `build_objective` for regions of one style each, which is only reduced."""
+    strength = settings.keep_faces
     advanced = settings.advanced
     penalty = ContentPenalty.of(settings, backbone.name, max(height, width))
     compared_layer = content_layer(settings, backbone.name)
@@ -42,31 +44,59 @@ def objective(
 
     def features(image: Tensor) -> dict[str, Tensor]:
         return backbone.features(
-            image.expand(-1, 3, -1, -1), {*layers, compared_layer}, advanced.pooling
+            image.expand(-1, 3, -1, -1), {*layers, compared_layer, "relu3_1"}, advanced.pooling
         )
 
     with torch.no_grad():
-        goal = ContentTarget.of(features(resize(content, height, width))[compared_layer])
+        photo = features(resize(content, height, width))
+        goal = ContentTarget.of(photo[compared_layer])
         goals = []
         for region in regions:
             (style,) = region.styles
             edge_px = min(round(settings.brush_size * max(height, width)), max(style.shape[2:]))
             style_height, style_width = style.shape[2:]
             found = features(resize(style, *fit_size(style_height, style_width, edge_px)))
-            targets = {layer: StyleTarget.of(statistics(found[layer])) for layer in layers}
+            (mask,) = region.style_masks or (None,)
+            targets = {
+                layer: StyleTarget.of(
+                    statistics(found[layer]) if mask is None else guided(found[layer], mask)
+                )
+                for layer in layers
+            }
             goals.append((region, targets))
 
-    def seen(features: Tensor, region: Region) -> Statistics:
-        return statistics(features) if region.guide is None else guided(features, region.guide)
+    def seen(features: Tensor, region: Region, layer: str) -> Statistics:
+        weights = torch.ones(features.shape[2:])
+        if region.guide is not None:
+            weights = pool(region.guide, features)
+        if protection_map is not None and layer.startswith(("relu4", "relu5")):
+            loss = 0.8 * min(1.0, 2.0 * strength)
+            weights = weights * (1.0 - loss * pool(protection_map, features))
+        return guided(features, weights[None, None])
+
+    def all_content_loss(found: dict[str, Tensor]) -> Tensor:
+        if protection_map is None or strength == 0.0:
+            return penalty(content_loss(found[compared_layer], goal))
+        rest, gain = 1.0 - protection_map, 1.0 + 4.0 * strength
+        held = weighted_distance(found[compared_layer], photo[compared_layer], rest)
+        faces, details = (
+            weighted_distance(found[layer], photo[layer], protection_map)
+            for layer in (compared_layer, "relu3_1")
+        )
+        return (
+            penalty(held)
+            + penalty.weight * gain * protection_map.mean() * faces
+            + 0.03 * strength * details
+        )
 
     def loss(image: Tensor) -> Tensor:
         found = features(image)
         style = sum(
-            region.area * weight * style_distance(seen(found[layer], region), targets[layer])
+            region.area * weight * style_distance(seen(found[layer], region, layer), targets[layer])
             for region, targets in goals
             for layer, weight in layers.items()
         )
-        whole = style / sum(layers.values()) + penalty(content_loss(found[compared_layer], goal))
+        whole = style / sum(layers.values()) + all_content_loss(found)
         return whole + smoothness * total_variation(image)
 
     return loss
@@ -74,13 +104,36 @@ def objective(
 
 def guided(features: Tensor, guide: Tensor) -> Statistics:
     """Compute `statistics` of features, shape (1, C, H, W), weighted by a guide of any size."""
-    height, width = features.shape[2:]
-    weights = F.adaptive_avg_pool2d(guide.to(features), (height, width)).flatten()
+    weights = pool(guide, features).flatten()
     weights = weights / weights.sum()
     positions = features[0].flatten(1)
     mean = (positions @ weights).unsqueeze(1)
     centered = positions - mean
     return Statistics(mean, (centered * weights) @ centered.T)
+
+
+def pool(weights: Tensor, features: Tensor) -> Tensor:
+    """Average weights of any size, shape (1, 1, H, W), over positions; shape (H', W')."""
+    height, width = features.shape[2:]
+    return F.adaptive_avg_pool2d(weights.to(features), (height, width))[0, 0]
+
+
+def weighted_distance(features: Tensor, photo: Tensor, weights_map: Tensor) -> Tensor:
+    """Return the `content_distance` of features, each position weighing its part of a map."""
+    weights = pool(weights_map, features).flatten()
+    weights = weights / weights.sum()
+    target, actual = (maps[0].flatten(1) for maps in (photo, features))
+    mean = (target * weights).sum(dim=1, keepdim=True)
+    target = target - mean
+    content_variance = (target.square() * weights).sum(dim=1)
+    is_active, floor = active_channels(mean.flatten(), content_variance)
+    actual = actual - (actual * weights).sum(dim=1, keepdim=True)
+    return content_distance(
+        (actual * target * weights).sum(dim=1)[is_active],
+        (actual.square() * weights).sum(dim=1)[is_active],
+        content_variance[is_active],
+        floor,
+    )
 
 
 @dataclass(frozen=True)

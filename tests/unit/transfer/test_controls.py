@@ -9,6 +9,9 @@ import pytest
 from PIL import Image, ImageSequence
 
 from tests.seeds import shifted
+from tests.unit.transfer.conftest import picture
+from tests.unit.transfer.portrait import face
+from tests.unit.transfer.reference import weighted_distance
 from transfer import (
     AdvancedSettings,
     Backbone,
@@ -23,6 +26,8 @@ from transfer import (
     Start,
 )
 from transfer.engine import Painter, PaintResult
+from transfer.imaging.images import to_tensor
+from transfer.pipeline.face_detection import photo_protection
 
 EVALUATIONS = 24
 STYLED = Rendition.STYLED
@@ -265,6 +270,84 @@ def test_contradictory_masks_are_refused(
 def test_as_many_style_weights_as_styles_are_needed(painter: Painter, content: Image.Image) -> None:
     with pytest.raises(InvalidSetting, match="style weights must be one for each style, 1 in all"):
         paint(painter, content, [stripes()], style_weights=(1.0, 2.0))
+
+
+def person() -> Image.Image:
+    """Return a photo of a face before waves, 160 x 120 px."""
+    photo = picture(120, 160, 3)
+    photo.paste(face().resize((85, 85)), (40, 15))
+    return photo
+
+
+def test_faces_are_kept_in_every_rendition(painter: Painter) -> None:
+    photo = person()
+    place = photo_protection(photo, 160)
+    assert place is not None
+    distances: dict[Rendition, list[float]] = {rendition: [] for rendition in Rendition}
+    for value in (0.0, 1.0):
+        settings = Settings(
+            long_edge_px=160,
+            effort=Effort.DRAFT,
+            backbone=Backbone.COMPACT,
+            keep_faces=value,
+            renditions=RENDITIONS,
+            advanced=AdvancedSettings(evaluations=40),
+        )
+        for rendition, image in painter.paint(photo, [blots()], settings).renditions.items():
+            # By another network than the one that painted.
+            features, wanted = (
+                painter.backbone("vgg19").features(to_tensor(each), ["relu3_1"])["relu3_1"]
+                for each in (image, photo)
+            )
+            distances[rendition].append(weighted_distance(features, wanted, place).item())
+
+    for free, kept in distances.values():
+        # 0.80 to 0.89 of it, with four draws of the pictures.
+        assert kept < 0.95 * free
+
+
+def test_without_faces_keeping_them_changes_nothing(
+    painter: Painter, content: Image.Image, style: Image.Image
+) -> None:
+    kept, not_kept = (
+        paint_styled(painter, content, [style], keep_faces=value) for value in (1.0, 0.0)
+    )
+
+    assert np.array_equal(kept, not_kept)
+
+
+def test_faces_of_the_style_stay_out_of_a_photo_without(
+    painter: Painter, content: Image.Image
+) -> None:
+    """The style is blue beside its face, whose colors the painting then lacks."""
+    style = Image.new("RGB", (200, 150), (40, 60, 200))
+    style.paste(face().resize((120, 120)), (40, 15))
+
+    loose = AdvancedSettings(evaluations=60, content_weight=0.0)
+
+    free, kept = (
+        mean_color(
+            paint_styled(
+                painter, content, [style], keep_faces=value, start=Start.CONTENT, advanced=loose
+            )
+        )
+        for value in (0.0, 1.0)
+    )
+
+    assert kept[2] - kept[0] > free[2] - free[0] + 10
+
+
+def test_masks_and_faces_work_together(painter: Painter) -> None:
+    """The mask ends in the middle of the face; outside, the photo stays as it is."""
+    photo = person().resize((80, 60))
+    masks = [half_mask("left")]
+
+    free, kept = (
+        paint_styled(painter, photo, [stripes()], masks, keep_faces=value) for value in (0.0, 1.0)
+    )
+
+    assert np.array_equal(kept[:, 46:], photo_pixels(photo)[:, 46:])
+    assert mean_difference(kept[:, :34], free[:, :34]) > 1
 
 
 def test_starts_lead_to_different_pictures(painter: Painter, content: Image.Image) -> None:

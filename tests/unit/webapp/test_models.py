@@ -48,6 +48,7 @@ def test_a_painting_keeps_the_settings_that_it_is_made_of() -> None:
         seed=11,
         brush_size=1.5,
         smoothness=0.25,
+        keep_faces=0.5,
         start=Start.CONTENT,
         animation=True,
     )

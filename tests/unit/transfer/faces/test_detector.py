@@ -88,6 +88,14 @@ def test_small_faces_are_left_out_when_only_large_ones_are_wanted(
     assert detector.detect(astronaut, PHOTO, min_face_px=round(2 * width)) == [[]]
 
 
+def test_few_proposals_are_enough_for_a_face(detector: FaceDetector, astronaut: Tensor) -> None:
+    all_looked_at, few = (detector.detect(astronaut, max_candidates=most)[0] for most in (None, 30))
+
+    assert len(few) == len(all_looked_at) == 1
+    assert eye_error(few[0], tuple((x / 2, y / 2) for x, y in EYES)) < 0.1
+    assert detector.detect(astronaut, max_candidates=0) == [[]]
+
+
 def test_pictures_without_a_face_have_none(detector: FaceDetector) -> None:
     down, across = torch.meshgrid(torch.arange(96.0), torch.arange(128.0), indexing="ij")
     waves = torch.stack([down / 9, across / 7, (down + across) / 8]).sin() / 2 + 0.5

@@ -65,6 +65,17 @@ def test_a_style_larger_than_the_painting_takes_more_memory() -> None:
     assert large > 1.5 * usual
 
 
+@pytest.mark.parametrize("plan", [MemoryPlan(), MemoryPlan(256)])
+def test_faces_take_memory_for_their_features(plan: MemoryPlan) -> None:
+    """Of relu3_1 the photo has 256 channels in vgg19, at every sixteenth pixel."""
+    without, kept = (
+        plan.bytes(LevelShape("vgg19", 384, 512, has_faces=has_faces))
+        for has_faces in (False, True)
+    )
+
+    assert kept - without == pytest.approx(4 * 256 * 384 * 512 / 16, abs=1)
+
+
 def test_a_usual_picture_is_painted_at_once_within_the_default_limit() -> None:
     shape = LevelShape("compact", 384, 512, is_fp16=True)
 

@@ -188,6 +188,92 @@ def test_a_tiny_region_is_safe(
     assert found.abs().max() < 1.0
 
 
+def eye() -> Tensor:
+    """Return a protection map of one soft spot in the middle of the left half."""
+    found = torch.zeros(1, 1, HEIGHT, WIDTH)
+    found[..., 16:32, 8:24] = 1.0
+    return found
+
+
+def protected_gradient(
+    painter: Painter, canvas: RenditionTask, image: Tensor, settings: Settings
+) -> Tensor:
+    return build_objective(
+        painter.backbone("compact"),
+        canvas.content,
+        canvas.regions,
+        HEIGHT,
+        WIDTH,
+        settings,
+        protection_map=eye(),
+    )(image)[1]
+
+
+def test_without_keeping_faces_their_places_do_not_matter(
+    painter: Painter, photo: Tensor, style: Image.Image
+) -> None:
+    canvas = task(photo, everywhere(style))
+
+    found = protected_gradient(painter, canvas, photo.flip(3), Settings(keep_faces=0.0))
+
+    assert torch.equal(found, gradient(painter, canvas, photo.flip(3), AdvancedSettings()))
+
+
+def test_the_photo_draws_more_strongly_at_protected_places(painter: Painter, photo: Tensor) -> None:
+    """The photo is its own style, so that only the content draws; no weights but its own."""
+    canvas = task(photo, everywhere(photo))
+    image = photo.lerp(torch.rand(photo.shape, generator=seeded(3)), 0.3)
+    settings = Settings(advanced=ONLY_CONTENT)
+
+    usual = gradient(painter, canvas, image, ONLY_CONTENT)
+    kept = protected_gradient(painter, canvas, image, settings)
+    added = (kept - usual).abs().mean(dim=1)[0]
+
+    # relu4_1 and relu3_1 see up to 26 px around a position, less and less towards their ends.
+    assert added[16:32, 8:24].mean() > 4 * added[:, 48:].mean()
+
+
+def test_a_protected_place_counts_less_for_deep_style_layers_only(
+    painter: Painter, photo: Tensor, style: Image.Image
+) -> None:
+    canvas = task(photo, everywhere(style))
+
+    def strength_at_the_eye(layer: str, keep_faces: float) -> float:
+        advanced = replace(ONLY_STYLE, style_layers=((layer, 1.0),))
+        settings = Settings(keep_faces=keep_faces, advanced=advanced)
+        found = protected_gradient(painter, canvas, photo, settings)
+        return found[..., 22:26, 14:18].abs().mean().item()
+
+    # The content has no weight here; the finer features of the faces have, but they are the photo's
+    # in this image.
+    free, painterly, faithful = (strength_at_the_eye("relu4_1", k) for k in (0.0, 0.25, 0.5))
+    assert free > painterly > faithful > 0
+    assert strength_at_the_eye("relu4_1", 1.0) == pytest.approx(faithful, rel=1e-3)
+    shallow = [strength_at_the_eye("relu2_1", k) for k in (0.0, 1.0)]
+    assert shallow[0] == pytest.approx(shallow[1], rel=1e-3)
+
+
+def test_masked_places_of_a_style_are_not_learned_from(
+    painter: Painter, photo: Tensor, style: Image.Image
+) -> None:
+    """Whatever stands at the masked place, the target is the same."""
+    plain = to_tensor(style)
+    changed = plain.clone()
+    changed[..., :35, :] = 0.0
+    mask = torch.ones(1, 1, 2, 1)
+    mask[..., 0, 0] = 0.0
+    shallow = replace(ONLY_STYLE, style_layers=(("relu1_1", 1.0),))
+    masked = [replace(everywhere(each), style_masks=(mask,)) for each in (plain, changed)]
+
+    losses = [loss(painter, task(photo, region), photo, shallow) for region in masked]
+    unmasked = [
+        loss(painter, task(photo, everywhere(each)), photo, shallow) for each in (plain, changed)
+    ]
+
+    # The border between both is seen from both sides.
+    assert abs(losses[1] - losses[0]) < 0.1 * abs(unmasked[1] - unmasked[0])
+
+
 def test_equal_steps_of_smoothness_are_equal_factors() -> None:
     weights = [smoothness_weight(value) for value in (0.0, 0.25, 0.5, 0.75, 1.0)]
 

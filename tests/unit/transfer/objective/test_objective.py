@@ -104,11 +104,14 @@ def assert_the_same(
 ) -> None:
     height, width = canvas.content.shape[2:]
     about = backbone, canvas.content, canvas.regions, height, width, settings
+    protection_map = canvas.protection_map
     tiled = [
-        build_objective(*about, tile_px=tile_px, saved_from=saved_from)
+        build_objective(
+            *about, tile_px=tile_px, saved_from=saved_from, protection_map=protection_map
+        )
         for saved_from in (None, 2, 0)
     ]
-    whole = with_autograd_gradient(reference.objective(*about))
+    whole = with_autograd_gradient(reference.objective(*about, protection_map))
     assert_the_same_gradient(whole, tiled, canvas.content, limit)
 
 
@@ -155,6 +158,51 @@ def test_tiles_give_the_gradient_of_the_whole_with_regions(
 
 def test_tiles_give_the_gradient_of_the_whole_for_lightness_alone(backbone: VggBackbone) -> None:
     assert_the_same(backbone, task(111, 143, channels=1), Settings(), 48)
+
+
+def spots(height: int, width: int) -> Tensor:
+    """Return a map with a large soft spot, and one of 2 px in a corner."""
+    down, across = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    distance = ((down - 0.45 * height).square() + (across - 0.5 * width).square()).sqrt()
+    spots = (1.4 - distance / (height / 8)).clamp(0.0, 1.0)
+    spots[-2:, -2:] = 1.0
+    return spots[None, None]
+
+
+@pytest.mark.parametrize("keep_faces", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("tile_px", [32, 48, 4096])
+def test_tiles_give_the_gradient_of_the_whole_with_protected_faces(
+    backbone: VggBackbone, tile_px: int, keep_faces: float
+) -> None:
+    canvas = replace(task(131, 175), protection_map=spots(262, 350) if keep_faces else None)
+    assert_the_same(backbone, canvas, Settings(keep_faces=keep_faces), tile_px)
+
+
+@pytest.mark.parametrize(
+    ("regions", "channels", "advanced"),
+    [
+        (2, 3, AdvancedSettings()),
+        (3, 3, AdvancedSettings(content_layer="relu1_2")),
+        (1, 1, AdvancedSettings(content_layer="relu3_1")),
+        (1, 3, AdvancedSettings(style_layers=(("relu2_2", 1.0), ("relu4_4", 3.0)))),
+    ],
+)
+def test_tiles_give_the_gradient_of_the_whole_with_faces_and_other_controls(
+    backbone: VggBackbone, regions: int, channels: int, advanced: AdvancedSettings
+) -> None:
+    canvas = task(111, 143, regions=regions, channels=channels)
+    canvas = replace(canvas, protection_map=spots(111, 143))
+    assert_the_same(backbone, canvas, Settings(advanced=advanced), 48)
+
+
+def test_tiles_give_the_gradient_of_the_whole_with_masked_styles(backbone: VggBackbone) -> None:
+    canvas = task(111, 143, regions=2)
+    masks = 1.0 - spots(90, 130), None
+    regions = tuple(
+        replace(region, style_masks=(mask,))
+        for region, mask in zip(canvas.regions, masks, strict=True)
+    )
+    assert_the_same(backbone, replace(canvas, regions=regions), Settings(), 48)
 
 
 @pytest.fixture(scope="module")
@@ -209,14 +257,21 @@ def test_a_photo_of_values_that_are_no_numbers_is_refused(backbone: VggBackbone)
 
 
 @pytest.mark.parametrize("tile_px", [None, 48])
-@pytest.mark.parametrize("regions", [1, 2])
+@pytest.mark.parametrize(("regions", "has_faces"), [(1, False), (2, False), (1, True)])
 def test_an_evaluation_does_not_wait_for_the_device(
-    backbone: VggBackbone, tile_px: int | None, regions: int
+    backbone: VggBackbone, tile_px: int | None, regions: int, has_faces: bool
 ) -> None:
     """A CUDA graph can only record an evaluation without waits."""
     canvas = task(111, 143, regions=regions)
     evaluate = build_objective(
-        backbone, canvas.content, canvas.regions, 111, 143, Settings(), tile_px=tile_px
+        backbone,
+        canvas.content,
+        canvas.regions,
+        111,
+        143,
+        Settings(),
+        tile_px=tile_px,
+        protection_map=spots(111, 143) if has_faces else None,
     )
     with Waits() as waits:
         evaluate(canvas.content)

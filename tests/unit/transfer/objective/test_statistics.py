@@ -21,6 +21,17 @@ def test_statistics_agree_with_numpy(generator: torch.Generator) -> None:
     assert np.allclose(found.covariance, np.cov(positions, bias=True))
 
 
+def test_whole_weights_count_positions_so_many_times(generator: torch.Generator) -> None:
+    features = torch.rand(1, 4, 1, 5, generator=generator, dtype=torch.float64)
+    times = torch.tensor([0, 3, 1, 0, 2])
+
+    found = statistics(features, times.double().reshape(1, 1, 1, 5))
+
+    expected = statistics(features.repeat_interleave(times, dim=3))
+    assert torch.allclose(found.mean, expected.mean)
+    assert torch.allclose(found.covariance, expected.covariance)
+
+
 def test_one_value_everywhere_has_no_covariance() -> None:
     found = statistics(torch.full((1, 4, 6, 6), 1e4))
 

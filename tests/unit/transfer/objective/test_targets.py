@@ -7,7 +7,7 @@ from transfer.engine import Painter
 from transfer.errors import NotFinite
 from transfer.features.extractor import TiledExtractor
 from transfer.objective.statistics import statistics
-from transfer.objective.targets import content_term, image_statistics
+from transfer.objective.targets import Comparison, content_terms, image_statistics
 from transfer.settings import Pooling
 
 HEIGHT, WIDTH = 70, 90
@@ -45,7 +45,7 @@ def test_the_photo_has_no_content_distance_from_itself(
     painter: Painter, photo: Tensor, layer: str, tile_px: int
 ) -> None:
     tiles = extractor(painter, [layer], tile_px)
-    term = content_term(tiles, photo, layer, lambda loss: loss)
+    (term,) = content_terms(tiles, photo, [Comparison(layer, lambda loss: loss)])
     totals: list[Tensor] = []
 
     def on_tile(_: str, features: Tensor, rows: slice, columns: slice) -> None:
@@ -63,4 +63,28 @@ def test_a_photo_of_values_that_are_no_numbers_is_refused(painter: Painter, phot
     photo[0, 0, 3, 3] = torch.nan
 
     with pytest.raises(NotFinite, match="content features"):
-        content_term(extractor(painter, ["relu4_1"], 4096), photo, "relu4_1", lambda loss: loss)
+        content_terms(
+            extractor(painter, ["relu4_1"], 4096),
+            photo,
+            [Comparison("relu4_1", lambda loss: loss)],
+        )
+
+
+@pytest.mark.parametrize("tile_px", [32, 4096])
+def test_weighted_statistics_are_those_of_the_part(
+    painter: Painter, photo: Tensor, tile_px: int
+) -> None:
+    layer = "relu3_1"
+    weights = torch.zeros(1, 1, HEIGHT >> 2, WIDTH >> 2)
+    weights[..., 3:9, 5:19] = 0.5
+    whole = painter.backbone("compact").features(photo, [layer])[layer]
+
+    actual = image_statistics(
+        extractor(painter, [layer], tile_px), photo, [layer], {layer: weights}
+    )[layer]
+
+    expected = statistics(whole[..., 3:9, 5:19])
+    size = expected.covariance.abs().max().item()
+    # A machine may compute tiles in half precision, which rounds to 2^-11.
+    assert torch.allclose(actual.mean, expected.mean, rtol=2**-10, atol=1e-3)
+    assert torch.allclose(actual.covariance, expected.covariance, rtol=0, atol=2**-8 * size)

@@ -21,9 +21,9 @@ def style_term(weights: Tensor | None) -> StyleTerm:
     return StyleTerm("relu1_1", 0.7, target, HEIGHT * WIDTH, weights)
 
 
-def content_term() -> ContentTerm:
+def content_term(weights: Tensor | None = None) -> ContentTerm:
     photo = draw(2)
-    whole = statistics(photo)
+    whole = statistics(photo, weights)
     is_active, floor = active_channels(whole.mean.flatten(), whole.covariance.diagonal())
     return ContentTerm(
         "relu4_1",
@@ -33,6 +33,7 @@ def content_term() -> ContentTerm:
         is_active.nonzero().flatten(),
         floor,
         HEIGHT * WIDTH,
+        weights,
     )
 
 
@@ -43,8 +44,13 @@ def position_weights() -> Tensor:
 
 @pytest.mark.parametrize(
     "term",
-    [style_term(None), style_term(position_weights()), content_term()],
-    ids=["style", "weighted style", "content"],
+    [
+        style_term(None),
+        style_term(position_weights()),
+        content_term(),
+        content_term(position_weights()),
+    ],
+    ids=["style", "weighted style", "content", "weighted content"],
 )
 class TestTerm:
     def test_sums_add_up_over_tiles(self, term: Term) -> None:
@@ -78,6 +84,19 @@ def test_autograd_gives_zeros_for_sums_without_influence() -> None:
     )
 
     assert (value.item(), first.item(), second.item()) == (9.0, 6.0, 0.0)
+
+
+def test_content_without_weight_does_not_count() -> None:
+    weights = torch.zeros(1, 1, HEIGHT, WIDTH, dtype=torch.float64)
+    weights[..., :4] = 1.0 / (4 * HEIGHT)
+    term = content_term(weights)
+    like, other = draw(2).clone(), draw(2).clone()
+    like[..., 4:] = draw(0)[..., 4:]
+    other[..., :4] = draw(0)[..., :4]
+
+    # The photo where it counts: the correlation is 1 but for rounding.
+    assert term.value_and_gradients(term.sums(like, *WHOLE))[0] < 1e-12
+    assert term.value_and_gradients(term.sums(other, *WHOLE))[0] > 0.1
 
 
 def test_a_photo_of_one_color_has_no_content() -> None:

@@ -243,14 +243,16 @@ PINNED_SETTINGS = Settings(
 PINNED_JSON = (
     '"settings": {"animation": false, "backbone": "auto", "brush_size": 1.0,'
     ' "color_map": "symmetric", "content_layer": "relu3_1", "content_weight": null,'
-    ' "effort": "standard", "evaluations": 40, "long_edge_px": 512, "pooling": "max",'
+    ' "effort": "standard", "evaluations": 40, "keep_faces": 1.0, "long_edge_px": 512,'
+    ' "pooling": "max",'
     ' "renditions": ["histogram", "styled"], "seed": 0, "smoothness": 0.5,'
     ' "smoothness_weight": null, "start": "recolored", "strength": 0.5,'
     ' "style_layers": [["relu4_1", 2.0]], "style_weights": [1.0, 0.5]}'
 )
 PINNED_OPTIMIZER_JSON = (
     '"settings": {"backbone": "auto", "brush_size": 1.0, "color_map": "symmetric",'
-    ' "content_layer": "relu3_1", "content_weight": null, "long_edge_px": 512, "pooling": "max",'
+    ' "content_layer": "relu3_1", "content_weight": null, "keep_faces": 1.0,'
+    ' "long_edge_px": 512, "pooling": "max",'
     ' "renditions": ["histogram"], "smoothness": 0.5, "smoothness_weight": null, "strength": 0.5,'
     ' "style_layers": [["relu4_1", 2.0]], "style_weights": [1.0, 0.5]}'
 )
@@ -303,6 +305,7 @@ OTHER_SETTINGS: dict[str, Any] = {
     "style_weights": (2.0,),
     "brush_size": 1.5,
     "smoothness": 0.6,
+    "keep_faces": 0.5,
     "start": Start.NOISE,
     "color_map": ColorMap.PCA,
     "animation": True,
@@ -368,6 +371,7 @@ def test_a_masked_painting_resumes_with_its_own_masks_only(painter: Painter) -> 
     [
         {"brush_size": 1.5},
         {"smoothness": 0.6},
+        {"keep_faces": 0.5},
         {"animation": True},
         {"advanced": AdvancedSettings(content_weight=0.3)},
     ],

@@ -1,9 +1,12 @@
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.unit.transfer.portrait import face
 from transfer import (
     Cancelled,
     ImageTooSmall,
@@ -12,6 +15,8 @@ from transfer import (
     StyleMissing,
 )
 from transfer.engine import Painter, Progress
+from transfer.faces import weights
+from transfer.pipeline import face_detection
 from transfer.planning import pyramid
 
 ALL = (Rendition.STYLED, Rendition.HISTOGRAM, Rendition.LUMINANCE)
@@ -72,6 +77,47 @@ def test_the_same_seed_gives_the_same_picture_bit_for_bit(
     other = painter.paint(content, [style], Settings(long_edge_px=64, seed=1))
     styled = Rendition.STYLED
     assert not np.array_equal(pixels(first.renditions[styled]), pixels(other.renditions[styled]))
+
+
+def test_a_painting_with_faces_resumes_bit_for_bit(painter: Painter, style: Image.Image) -> None:
+    whole = painter.paint(face(), [style], settings())
+    checkpoints: list[bytes] = []
+
+    def stop(progress: Progress) -> None:
+        if progress.fraction > 0.4:
+            checkpoints.append(progress.checkpoint())
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        painter.paint(face(), [style], settings(), stop)
+    resumed = painter.paint(face(), [style], settings(), checkpoint=checkpoints[0])
+
+    assert resumed.evaluations < whole.evaluations
+    for rendition in ALL:
+        assert np.array_equal(
+            pixels(whole.renditions[rendition]), pixels(resumed.renditions[rendition])
+        )
+    free = painter.paint(face(), [style], replace(settings(), keep_faces=0.0))
+    for rendition in ALL:
+        assert not np.array_equal(
+            pixels(whole.renditions[rendition]), pixels(free.renditions[rendition])
+        )
+
+
+def test_without_the_detectors_weights_faces_are_painted_like_everything_else(
+    painter: Painter, style: Image.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = painter.paint(face(), [style], replace(settings(), keep_faces=0.0))
+    monkeypatch.setattr(weights, "_path", lambda network: tmp_path / "missing.lz4")
+    face_detection._load_detector.cache_clear()
+
+    without = painter.paint(face(), [style], settings())
+
+    face_detection._load_detector.cache_clear()
+    for rendition in ALL:
+        assert np.array_equal(
+            pixels(without.renditions[rendition]), pixels(free.renditions[rendition])
+        )
 
 
 def test_each_level_brings_the_loss_down(

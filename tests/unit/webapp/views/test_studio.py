@@ -87,6 +87,7 @@ def test_studio_offers_samples_and_usual_settings(ada: Browser) -> None:
     assert page.value("seed") == "0"
     assert page.value("brush") == "0"
     assert page.value("smoothness") == "50"
+    assert page.value("keep_faces") == "100"
     assert page.selected("start") == ["recolored"]
     assert {page.value(f"share:{style.value}") for style in styles()} == {"50"}
 
@@ -143,6 +144,7 @@ def test_order_stores_every_setting_of_the_form(ada: Browser, app: Flask) -> Non
         seed="2147483647",
         brush="-50",
         smoothness="0",
+        keep_faces="50",
         start="noise",
     )
 
@@ -161,6 +163,7 @@ def test_order_stores_every_setting_of_the_form(ada: Browser, app: Flask) -> Non
     assert painting.settings.long_edge_px == 768
     assert painting.settings.brush_size == 0.5
     assert painting.settings.smoothness == 0.0
+    assert painting.settings.keep_faces == 0.5
     assert painting.settings.start is Start.NOISE
     assert painting.settings.animation
 
@@ -169,6 +172,7 @@ def test_page_from_before_an_upgrade_still_orders(ada: Browser, app: Flask) -> N
     painting = row(app, painting_id_of(order(ada)))
 
     assert (painting.brush_size, painting.smoothness, painting.start) == (1.0, 0.5, "recolored")
+    assert painting.keep_faces == 1.0
     assert painting.settings.style_weights == (1.0,)
 
 
@@ -650,6 +654,7 @@ BAD_CHOICES = ["", "ultra", "vgg19-torchvision", "DRAFT", "<script>", "x" * 5000
         # Empty values are allowed, and so are brushes finer than the style's.
         ("brush", [*sorted(set(BAD_NUMBERS) - {"", " ", "-1"}), "51", "-51"]),
         ("smoothness", [*sorted(set(BAD_NUMBERS) - {"", " "}), "101"]),
+        ("keep_faces", [*sorted(set(BAD_NUMBERS) - {"", " "}), "101"]),
     ],
 )
 def test_bad_value_is_refused_beside_its_field(
@@ -736,6 +741,7 @@ def test_studio_set_up_like_an_earlier_painting(ada: Browser) -> None:
         seed=42,
         brush_size=0.5,
         smoothness=0.8,
+        keep_faces=0.0,
         start="content",
     )
 
@@ -751,6 +757,7 @@ def test_studio_set_up_like_an_earlier_painting(ada: Browser) -> None:
     assert page.value("seed") == "42"
     assert page.value("brush") == "-50"
     assert page.value("smoothness") == "80"
+    assert page.value("keep_faces") == "0"
     assert page.selected("start") == ["content"]
 
 

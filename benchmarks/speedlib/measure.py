@@ -32,7 +32,7 @@ from transfer.memory.budget import Budget, default_budget
 from transfer.memory.malloc import configure_malloc
 from transfer.memory.plan import LevelShape
 from transfer.objective.builder import build_objective
-from transfer.optim.lbfgs import DifferentiableLoss
+from transfer.optim.iterate import DifferentiableLoss
 from transfer.pipeline.cuda_graph import CudaGraphObjective
 from transfer.pipeline.renditions import rendition_task
 from transfer.planning.pyramid import schedules

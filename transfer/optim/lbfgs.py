@@ -4,17 +4,13 @@ import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from transfer.optim.history import DEFAULT_HISTORY
+from transfer.optim.iterate import Best, DifferentiableLoss, Iterate
 from transfer.optim.stored_vectors import CurvaturePair, ExactVector, Fp16Vector, StoredVector
-
-DifferentiableLoss = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""Function from an image to a loss, shape () and not negative, and its gradient, of the image's
-shape. The caller may change both."""
 
 FIRST_STEP_RMS = 0.01
 """Root-mean-square change of the first step, for which no curvature is known yet."""
@@ -33,13 +29,6 @@ _OVERSHOOT_FACTOR = 4.0
 """Multiple of the best loss so far beyond which a step is taken back."""
 
 
-class Best(NamedTuple):
-    """Image of the lowest loss so far, and that loss."""
-
-    image: Tensor
-    loss: float
-
-
 @dataclass(frozen=True)
 class LbfgsState:
     """State of `minimize` besides the image that it has just evaluated."""
@@ -52,23 +41,6 @@ class LbfgsState:
     """Image of the lowest loss; None if it is the image itself."""
     lows: tuple[float, ...] = ()
     """Lowest losses after each evaluation before this one, at most `PATIENCE`, the latest last."""
-
-
-@dataclass(frozen=True)
-class Iterate:
-    """State of the optimization after one evaluation."""
-
-    number: int
-    """Number of the evaluation, from 1 on."""
-    loss: float
-    image: Tensor
-    """Image that was evaluated."""
-    optimizer_state: LbfgsState
-
-    @property
-    def best(self) -> Tensor:
-        """Image of the lowest loss so far."""
-        return self.image if self.optimizer_state.best is None else self.optimizer_state.best.image
 
 
 def with_autograd_gradient(loss: Callable[[Tensor], Tensor]) -> DifferentiableLoss:

@@ -14,8 +14,10 @@ from torch import Tensor
 
 from transfer.errors import CheckpointUnusable
 from transfer.imaging.masks import Region
+from transfer.optim.adam import AdamState
 from transfer.optim.history import STORED_HISTORY_MAX_BYTES
-from transfer.optim.lbfgs import Best, Iterate, LbfgsState
+from transfer.optim.iterate import Best, Iterate, OptimizerState
+from transfer.optim.lbfgs import LbfgsState
 from transfer.optim.stored_vectors import CurvaturePair, Fp16Vector
 from transfer.planning.pyramid import Level
 from transfer.settings import Rendition, Settings
@@ -29,7 +31,7 @@ _DTYPES = {code: dtype for dtype, code in _CODES.items()}
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A position of a painting: an image, and the state of L-BFGS at that image.
+    """A position of a painting: an image, and the state of the optimizer at that image.
 
     Resumed from it, a painting comes out the same, bit for bit on the same kind of machine. Without
     the optimizer state it is the same only to the eye: L-BFGS needs a few evaluations to learn the
@@ -54,8 +56,8 @@ class Checkpoint:
     """Frames of the animation by index, if there is one; see `animation.Recorder`."""
     multiplier: float = 1.0
     """Multiplier of the content penalty at that level; see `content_penalty.ContentPenalty`."""
-    optimizer_state: LbfgsState | None = None
-    """State of L-BFGS at the image; None if it was too large."""
+    optimizer_state: OptimizerState | None = None
+    """State of the level's optimizer at the image; None if it was too large."""
 
     def to_bytes(self) -> bytes:
         """Return the checkpoint in the safetensors format."""
@@ -135,12 +137,12 @@ class Checkpoint:
         )
 
 
-def resume_point(iterate: Iterate, done: int) -> tuple[int, Tensor, LbfgsState | None]:
+def resume_point(iterate: Iterate, done: int) -> tuple[int, Tensor, OptimizerState | None]:
     """Return a checkpoint's `evaluations`, `image` and `optimizer_state` after an evaluation.
 
     Args:
         iterate: result of the evaluation. Of it, only what a checkpoint keeps is returned.
-        done: evaluations of the level before the run of L-BFGS.
+        done: evaluations of the level before this run of the optimizer.
     """
     evaluations = iterate.number + done
     state = iterate.optimizer_state
@@ -150,8 +152,15 @@ def resume_point(iterate: Iterate, done: int) -> tuple[int, Tensor, LbfgsState |
     return evaluations - 1, iterate.image, state
 
 
-def _state_tensors(state: LbfgsState) -> dict[str, Tensor]:
-    tensors = {}
+def _state_tensors(state: OptimizerState) -> dict[str, Tensor]:
+    if isinstance(state, AdamState):
+        bands = {"first": state.first, "second": state.second}
+        return {
+            f"optimizer.{name}.{index}": band
+            for name, moments in bands.items()
+            for index, band in enumerate(moments)
+        }
+    state, tensors = _lbfgs(state), {}
     for index, pair in enumerate(state.pairs):
         tensors[f"optimizer.step.{index}"] = pair.step.values
         tensors[f"optimizer.change.{index}"] = pair.change.values
@@ -160,7 +169,10 @@ def _state_tensors(state: LbfgsState) -> dict[str, Tensor]:
     return tensors
 
 
-def _state_numbers(state: LbfgsState) -> dict[str, Any]:
+def _state_numbers(state: OptimizerState) -> dict[str, Any]:
+    if isinstance(state, AdamState):
+        return {"steps": state.steps, "bands": len(state.first)}
+    state = _lbfgs(state)
     scalars = [
         (pair.step.scale, pair.change.scale, pair.inverse, pair.square) for pair in state.pairs
     ]
@@ -172,7 +184,20 @@ def _state_numbers(state: LbfgsState) -> dict[str, Any]:
     }
 
 
-def _optimizer_state(numbers: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> LbfgsState:
+def _lbfgs(state: OptimizerState) -> LbfgsState:
+    """Return the state of L-BFGS, the only other optimizer."""
+    if not isinstance(state, LbfgsState):
+        raise TypeError(f"{type(state).__name__} cannot be stored")
+    return state
+
+
+def _optimizer_state(numbers: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> OptimizerState:
+    if "steps" in numbers:
+        first, second = (
+            tuple(tensors[f"optimizer.{name}.{index}"] for index in range(numbers["bands"]))
+            for name in ("first", "second")
+        )
+        return AdamState(int(numbers["steps"]), first, second)
     pairs = []
     for index, scalars in enumerate(numbers["pairs"]):
         steps, changes = tensors[f"optimizer.step.{index}"], tensors[f"optimizer.change.{index}"]
@@ -268,7 +293,11 @@ def optimizer_fingerprint(
     covered = settings_as_json(settings) | {"renditions": settings.renditions[:1]}
     for name in ("effort", "seed", "start", "animation", "evaluations"):
         del covered[name]
-    end = {"backbone": last.backbone, "height": last.height, "width": last.width}
+    end = {
+        "backbone": last.backbone,
+        "height": last.height,
+        "width": last.width,
+    }
     return _hash({"settings": covered, "last": end}, photo, regions)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from transfer.memory.budget import is_out_of_memory
-from transfer.optim.lbfgs import DifferentiableLoss
+from transfer.optim.iterate import DifferentiableLoss
 
 _WARM_UP = 3
 """Number of evaluations before the capture, in which libraries choose their kernels."""

@@ -14,7 +14,8 @@ from transfer.memory.budget import Budget, call_in_healthy_thread, is_out_of_mem
 from transfer.memory.plan import LevelShape, MemoryPlan
 from transfer.objective.builder import build_objective
 from transfer.objective.content_penalty import ContentPenalty
-from transfer.optim.lbfgs import DifferentiableLoss, Iterate, LbfgsState, minimize
+from transfer.optim.iterate import DifferentiableLoss, Iterate, OptimizerState
+from transfer.optim.lbfgs import LbfgsState, minimize
 from transfer.pipeline.cuda_graph import CudaGraphObjective
 from transfer.pipeline.renditions import RenditionTask
 from transfer.planning.pyramid import Level
@@ -45,7 +46,7 @@ def optimize_level(
     on_evaluation: OnEvaluation,
     budget: Budget,
     done: int = 0,
-    optimizer_state: LbfgsState | None = None,
+    optimizer_state: OptimizerState | None = None,
 ) -> Tensor:
     """Optimize an image at one level, by the first memory plan that there is memory for.
 
@@ -101,7 +102,7 @@ def _minimize_level(
     plan: MemoryPlan,
     problem: LevelProblem,
     progress: "_LevelProgress",
-    optimizer_state: LbfgsState | None,
+    optimizer_state: OptimizerState | None,
 ) -> Tensor:
     level, task = problem.level, problem.task
     objective = _calm(
@@ -124,6 +125,7 @@ def _minimize_level(
     # twice the size that is little beside the blur that it has; and at the same size, where vgg19
     # finishes, going on from the image itself was no closer to the style nor sharper to the eye.
     image = resize(image, level.height, level.width)
+    assert optimizer_state is None or isinstance(optimizer_state, LbfgsState)  # noqa: S101 - typed
     best = minimize(
         image,
         objective,

@@ -9,7 +9,7 @@ from torch import Tensor
 from transfer.imaging.animation import Recorder
 from transfer.imaging.calm_chroma import calm_chroma
 from transfer.imaging.images import fit_size, resize, to_image
-from transfer.optim.lbfgs import Iterate
+from transfer.optim.iterate import Iterate
 from transfer.pipeline.checkpoints import Checkpoint, resume_point
 from transfer.pipeline.renditions import RenditionTask
 from transfer.planning.pyramid import Level

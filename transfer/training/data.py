@@ -10,7 +10,8 @@ from transfer.backbones.vgg import CONTENT_LAYER, STYLE_LAYERS, VggBackbone
 from transfer.imaging.images import read_image, resize, to_tensor
 from transfer.objective.losses import StyleTarget, style_loss, total_variation
 from transfer.objective.statistics import statistics
-from transfer.optim.lbfgs import Iterate, minimize, with_autograd_gradient
+from transfer.optim.iterate import Iterate
+from transfer.optim.lbfgs import minimize, with_autograd_gradient
 
 _RECOLORED = 0.3
 """Share of crops that are given the colors of another one, as paintings are."""

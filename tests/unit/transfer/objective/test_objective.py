@@ -21,7 +21,8 @@ from transfer.objective.builder import build_objective
 from transfer.objective.losses import total_variation
 from transfer.objective.objective import Objective
 from transfer.objective.terms import ValueAndGradients, autograd_value
-from transfer.optim.lbfgs import DifferentiableLoss, with_autograd_gradient
+from transfer.optim.iterate import DifferentiableLoss
+from transfer.optim.lbfgs import with_autograd_gradient
 from transfer.pipeline.renditions import RenditionTask
 from transfer.settings import AdvancedSettings, Pooling, Precision, Settings
 

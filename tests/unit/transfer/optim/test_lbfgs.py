@@ -7,12 +7,18 @@ from torch import Tensor
 
 from tests.unit.transfer.waits import Waits
 from transfer.optim import lbfgs, stored_vectors
-from transfer.optim.lbfgs import PATIENCE, Iterate, minimize, with_autograd_gradient
+from transfer.optim.iterate import Iterate
+from transfer.optim.lbfgs import PATIENCE, LbfgsState, minimize, with_autograd_gradient
 
 
 def quadratic(condition: float) -> tuple[Tensor, Tensor]:
     scales = torch.logspace(0, math.log10(condition), 50, dtype=torch.float64)
     return scales, torch.linspace(-1, 1, 50, dtype=torch.float64)
+
+
+def lbfgs_state(iterate: Iterate) -> LbfgsState:
+    assert isinstance(iterate.optimizer_state, LbfgsState)
+    return iterate.optimizer_state
 
 
 def test_minimize_finds_the_minimum_of_a_quadratic() -> None:
@@ -151,7 +157,7 @@ def test_a_resumed_run_comes_to_rest_where_it_would_have_without_a_stop(stop: in
     whole = len(seen)
     at = seen[stop - 1]
 
-    minimize(at.image, loss, 101 - stop, seen.append, optimizer_state=at.optimizer_state)
+    minimize(at.image, loss, 101 - stop, seen.append, optimizer_state=lbfgs_state(at))
 
     assert len(seen) - whole == whole - stop + 1
 
@@ -197,7 +203,7 @@ def test_a_resumed_run_goes_on_as_if_it_had_not_stopped(
     whole = run(start, bumps, 40, seen.append)
     at = seen[stop - 1]
 
-    found = run(at.image, bumps, 41 - stop, seen.append, optimizer_state=at.optimizer_state)
+    found = run(at.image, bumps, 41 - stop, seen.append, optimizer_state=lbfgs_state(at))
 
     assert any(one.optimizer_state.best is not None for one in seen)
     assert torch.equal(found, whole)

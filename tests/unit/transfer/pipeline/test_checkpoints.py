@@ -14,7 +14,8 @@ from safetensors.torch import load
 from transfer.engine import Painter, Progress
 from transfer.errors import Cancelled, CheckpointUnusable
 from transfer.imaging.masks import Region
-from transfer.optim.lbfgs import Best, LbfgsState
+from transfer.optim.iterate import Best
+from transfer.optim.lbfgs import LbfgsState
 from transfer.optim.stored_vectors import CurvaturePair, Fp16Vector
 from transfer.pipeline import checkpoints
 from transfer.pipeline.checkpoints import (
@@ -161,7 +162,7 @@ def test_the_optimizer_state_survives_a_round_trip_through_bytes(
 
     read = Checkpoint.from_bytes(stored.to_bytes(), "id").optimizer_state
 
-    assert read is not None
+    assert isinstance(read, LbfgsState)
     assert read.first_step_rms == 0.1
     assert read.lows == (3.5, 1.0 / 3.0)
     assert len(read.pairs) == 2

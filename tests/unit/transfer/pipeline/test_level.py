@@ -11,7 +11,7 @@ from transfer.imaging.masks import Region
 from transfer.memory.budget import Budget
 from transfer.objective.builder import build_objective
 from transfer.objective.content_penalty import ContentPenalty
-from transfer.optim.lbfgs import Iterate
+from transfer.optim.iterate import Iterate
 from transfer.pipeline.level import LevelProblem, optimize_level
 from transfer.pipeline.renditions import RenditionTask
 from transfer.planning.pyramid import Level

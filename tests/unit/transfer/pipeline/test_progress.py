@@ -10,7 +10,8 @@ from torch import Tensor
 from transfer.imaging.animation import Recorder
 from transfer.imaging.calm_chroma import calm_chroma
 from transfer.imaging.images import to_image
-from transfer.optim.lbfgs import Best, Iterate, LbfgsState
+from transfer.optim.iterate import Best, Iterate
+from transfer.optim.lbfgs import LbfgsState
 from transfer.pipeline import checkpoints
 from transfer.pipeline.progress import Progress, ProgressTracker
 from transfer.pipeline.renditions import RenditionTask

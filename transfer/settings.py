@@ -58,6 +58,15 @@ class Backbone(StrEnum):
     VGG19_TORCHVISION = "vgg19-torchvision"
 
 
+class Method(StrEnum):
+    """Way in which a painting is drawn toward its style."""
+
+    MATCHING = "matching"
+    """Each place is drawn toward the style's nearest feature (arXiv 2203.13215)."""
+    STATISTICS = "statistics"
+    """The whole is drawn toward the style's mean and covariance (after Gatys et al., CVPR 2016)."""
+
+
 class Start(StrEnum):
     """The image before the first evaluation."""
 
@@ -305,6 +314,9 @@ class Settings:
     """Strength of the style: 0 stays close to the photo, 1 lets the style take over."""
     effort: Annotated[Effort, _choice("effort", Effort)] = Effort.STANDARD
     backbone: Annotated[Backbone, _choice("backbone", Backbone)] = Backbone.AUTO
+    method: Annotated[
+        Method, _choice("method", Method, "how the painting is drawn toward its style ")
+    ] = Method.MATCHING
     renditions: Annotated[
         tuple[Rendition, ...],
         Setting(
@@ -342,7 +354,7 @@ class Settings:
     """Smoothness: 0 keeps all grain, 1 leaves flat places flat."""
     keep_faces: Annotated[
         float, _number("keep faces", "0 not at all, 1 faithfully (%(default)s)", 0.0, 1.0)
-    ] = 1.0
+    ] = 0.5
     """Degree to which faces in the photo are kept: 0 paints them like everything else, 0.5 keeps
     them whole, 1 keeps their likeness, too."""
     start: Annotated[Start, _choice("start", Start, "the image before the first evaluation ")] = (

@@ -174,6 +174,7 @@ class Painting(Base):
     strength: Mapped[float]
     effort: Mapped[str] = mapped_column(String(16))
     backbone: Mapped[str] = mapped_column(String(32))
+    method: Mapped[str] = mapped_column(String(32), default=_DEFAULTS.method)
     rendition_names: Mapped[list[str]] = mapped_column(JSON)
     """Names of the renditions to make, in painting order."""
     seed: Mapped[int]

@@ -51,6 +51,42 @@ def match_color_statistics(
     return apply_map(image, matrix, offset).clamp(0.0, 1.0)
 
 
+def confine_colors(
+    image: Tensor,
+    palette: Tensor,
+    *,
+    image_weights: Tensor | None = None,
+    palette_weights: Tensor | None = None,
+) -> Tensor:
+    """Take from an image the colors that a palette has no room for.
+
+    The symmetric map of `color_map`, without its gains above 1: along its principal axes colors
+    move closer together where the palette varies less, and stay as far apart as they are where it
+    varies more. After a gray palette the image is gray.
+
+    Args:
+        image: see `match_color_statistics`.
+        palette: see `match_color_statistics`.
+        image_weights: see `match_color_statistics`.
+        palette_weights: see `match_color_statistics`.
+
+    Returns:
+        RGB, shape (1, 3, H, W), clipped to [0, 1], with the mean of the palette.
+
+    Raises:
+        ShapeError: if an argument has another shape.
+        NotFinite: if one holds values that are no numbers.
+    """
+    matrix, offset = color_map(
+        image, palette, image_weights=image_weights, palette_weights=palette_weights
+    )
+    from_mean, _ = _moments(image, image_weights)
+    gains, axes = torch.linalg.eigh((matrix + matrix.T) / 2)
+    confined = axes @ torch.diag(gains.clamp_max(1.0)) @ axes.T
+    to_mean = offset + matrix @ from_mean
+    return apply_map(image, confined, to_mean - confined @ from_mean).clamp(0.0, 1.0)
+
+
 def color_map(
     image: Tensor,
     palette: Tensor,

@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from transfer.settings import CONTENT_LAYER, Settings
+from transfer.stages import Stage
 
 _REFERENCE_PX = 512
 """Long edge at which the distances were measured."""
@@ -14,6 +15,10 @@ _STEEPNESS = {"compact": 10}
 _DEFAULT_STEEPNESS = 6
 """Power of the penalty. At 6 the content weighs 1.6 times as much a tenth too far, at 10 2.4 times;
 style pays up to 1 % for that. compact, which sees less, needs it."""
+_SHAPES_STEEPNESS = 4
+"""Power of the penalty where shapes are matched."""
+_STROKES_LAYER = "relu3_1"
+"""Layer that compares content where strokes are matched: the deepest of theirs."""
 _MULTIPLIER_RANGE = 0.25, 4.0
 """Limits of the multiplier: one picture moves the weight by no more than this."""
 
@@ -28,12 +33,14 @@ def target_distance(strength: float) -> float:
     return 0.2 + 0.45 * strength
 
 
-def content_layer(settings: Settings, backbone: str) -> str:
+def content_layer(settings: Settings, backbone: str, stage: Stage = Stage.STATISTICS) -> str:
     """Return the layer that a backbone compares content by, unless the settings name one.
 
     compact reproduces relu4_1 better than relu4_2 (errors 0.09 and 0.13): paintings were 2 to 7 %
     closer to the style at equal distance on vgg19.
     """
+    if settings.advanced.content_layer is None and stage is Stage.STROKES:
+        return _STROKES_LAYER
     return settings.advanced.content_layer or (
         "relu4_1" if backbone == "compact" else CONTENT_LAYER
     )
@@ -57,6 +64,15 @@ def default_weight(distance: float, backbone: str) -> float:
     """Return the content weight with which paintings reach this distance on average."""
     scale = 0.42 if backbone == "compact" else 0.3
     return float(scale * (0.43 / distance) ** 4)
+
+
+def stroke_weight(strength: float) -> float:
+    """Return the content weight of the stage of strokes, by the strength of the style.
+
+    2 for strength 0, where strokes follow the photo's every edge; 0.12 in the middle; 0.008 for 1,
+    where they go where the coarser levels have led.
+    """
+    return float(0.12 * 16.0 ** (1.0 - 2.0 * strength))
 
 
 class ContentPenalty:
@@ -97,6 +113,24 @@ class ContentPenalty:
         goal = backbone_distance(distance, backbone, long_edge_px)
         steepness = _STEEPNESS.get(backbone, _DEFAULT_STEEPNESS)
         return cls(default_weight(distance, backbone), goal, steepness, multiplier)
+
+    @classmethod
+    def of_stage(
+        cls, stage: Stage, settings: Settings, backbone: str, long_edge_px: int, multiplier: float
+    ) -> "ContentPenalty":
+        """Build the penalty of a stage of the painting.
+
+        Matching minimizes a loss that changes at every evaluation, and its steps are as long as
+        they are whatever the gradient: where the penalty is steep it would drown everything else.
+        """
+        weight = settings.advanced.content_weight
+        if stage is Stage.STATISTICS or weight is not None:
+            return cls.of(settings, backbone, long_edge_px, multiplier)
+        if stage is Stage.STROKES:
+            return cls(stroke_weight(settings.strength))
+        distance = target_distance(settings.strength)
+        goal = backbone_distance(distance, backbone, long_edge_px)
+        return cls(default_weight(distance, backbone), goal, _SHAPES_STEEPNESS)
 
     def __call__(self, loss: Tensor) -> Tensor:
         """Return the addend of the painting's loss for the content's loss, both of shape ()."""

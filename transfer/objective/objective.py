@@ -46,7 +46,7 @@ class Objective:
         def on_tile(layer: str, features: Tensor, rows: slice, columns: slice) -> None:
             for term, totals in zip(self._terms, sums, strict=True):
                 if term.layer == layer:
-                    tile_sums = [value.double() for value in term.sums(features, rows, columns)]
+                    tile_sums = list(term.sums(features, rows, columns))
                     if totals:
                         for total, value in zip(totals, tile_sums, strict=True):
                             total += value

@@ -67,18 +67,22 @@ class Protection:
             comparisons.append(Comparison(compared_layer, _times(weight), kept / kept.sum()))
         return comparisons
 
-    def style_weights(self, layer: str, height: int, width: int) -> Tensor | None:
+    def style_weights(
+        self, layer: str, height: int, width: int, *, all_layers: bool = False
+    ) -> Tensor | None:
         """Return how much each position counts for the style; None: all of the layer alike.
 
         Args:
             layer: a style layer.
             height: height of the image, px.
             width: width of the image, px.
+            all_layers: whether protected places count less in shallow layers, too. Where places
+                are matched, they are covered with strokes by what they have next to them.
 
         Returns:
             shape (1, 1, H', W') of the layer, range [0.2, 1].
         """
-        if pooling_depth(layer) < _STYLE_DEPTH:
+        if not all_layers and pooling_depth(layer) < _STYLE_DEPTH:
             return None
         loss = _STYLE_LOSS * min(1.0, 2.0 * self.strength)
         return 1.0 - loss * self._at(layer, height, width)

@@ -38,7 +38,7 @@ class Term(Protocol):
         """Name of the layer whose features the term reads."""
 
     def sums(self, features: Tensor, rows: slice, columns: slice) -> tuple[Tensor, ...]:
-        """Compute the term's sums over the positions of one tile.
+        """Compute the term's sums over the positions of one tile, in the precision to add them in.
 
         Args:
             features: activations of the tile, shape (1, C, H, W).
@@ -80,7 +80,8 @@ class StyleTerm:
     def sums(self, features: Tensor, rows: slice, columns: slice) -> tuple[Tensor, ...]:
         """Compute the moments about the style's mean, shapes (C, 1) and (C, C)."""
         weights = None if self.weights is None else self.weights[:, :, rows, columns]
-        return moments(features, self.target.statistics.mean, weights)
+        first, second = moments(features, self.target.statistics.mean, weights)
+        return first.double(), second.double()
 
     def backward(
         self, features: Tensor, gradients: Sequence[Tensor], rows: slice, columns: slice

@@ -223,6 +223,7 @@ def settings_as_json(settings: Settings) -> dict[str, object]:
         "strength": settings.strength,
         "effort": settings.effort,
         "backbone": settings.backbone,
+        "method": settings.method,
         "renditions": settings.renditions,
         "seed": settings.seed,
         "style_weights": settings.style_weights,
@@ -266,6 +267,7 @@ def fingerprint(
                     "height": level.height,
                     "width": level.width,
                     "evaluations": level.evaluations,
+                    "stage": level.stage,
                 }
                 for level in levels
             ],
@@ -297,6 +299,7 @@ def optimizer_fingerprint(
         "backbone": last.backbone,
         "height": last.height,
         "width": last.width,
+        "stage": last.stage,
     }
     return _hash({"settings": covered, "last": end}, photo, regions)
 

@@ -12,14 +12,21 @@ from transfer.imaging.gamut import clamp
 from transfer.imaging.images import resize
 from transfer.memory.budget import Budget, call_in_healthy_thread, is_out_of_memory
 from transfer.memory.plan import LevelShape, MemoryPlan
-from transfer.objective.builder import build_objective
+from transfer.objective.builder import build_matching_objective, build_objective
 from transfer.objective.content_penalty import ContentPenalty
+from transfer.objective.matching import Sampler
+from transfer.optim import adam
+from transfer.optim.adam import AdamState
 from transfer.optim.iterate import DifferentiableLoss, Iterate, OptimizerState
 from transfer.optim.lbfgs import LbfgsState, minimize
 from transfer.pipeline.cuda_graph import CudaGraphObjective
 from transfer.pipeline.renditions import RenditionTask
 from transfer.planning.pyramid import Level
 from transfer.settings import Settings
+from transfer.stages import Stage
+
+_LEARNING_RATES = {Stage.SHAPES: 0.01, Stage.STROKES: 0.006}
+"""About the change of a pixel, and of each coarser coefficient, in one evaluation."""
 
 OnEvaluation = Callable[[Iterate, int], None]
 """Callback with an iterate, and the number of the level's evaluations before its run of L-BFGS."""
@@ -105,6 +112,8 @@ def _minimize_level(
     optimizer_state: OptimizerState | None,
 ) -> Tensor:
     level, task = problem.level, problem.task
+    if level.stage.is_matching:
+        return _match_level(image, plan, problem, progress, optimizer_state)
     objective = _calm(
         build_objective(
             problem.backbone,
@@ -148,6 +157,52 @@ def _calm(objective: DifferentiableLoss) -> DifferentiableLoss:
         return loss, calm_chroma_(gradient)
 
     return calm_objective
+
+
+def _match_level(
+    image: Tensor,
+    plan: MemoryPlan,
+    problem: LevelProblem,
+    progress: "_LevelProgress",
+    optimizer_state: OptimizerState | None,
+) -> Tensor:
+    level, task = problem.level, problem.task
+    sampler = Sampler(problem.settings.seed)
+    objective = _calm(
+        build_matching_objective(
+            problem.backbone,
+            task.content if task.shapes is None else task.shapes,
+            task.regions,
+            level.height,
+            level.width,
+            problem.settings,
+            level.stage,
+            problem.penalty,
+            sampler,
+            plan.tile_px,
+            plan.saved_from,
+            task.protection_map,
+        )
+    )
+    assert optimizer_state is None or isinstance(optimizer_state, AdamState)  # noqa: S101 - typed
+    # A continued painting goes on with the samples, too.
+    evaluation = progress.done if optimizer_state is None else optimizer_state.steps
+
+    def sampled(image: Tensor) -> tuple[Tensor, Tensor]:
+        nonlocal evaluation
+        evaluation += 1
+        sampler.begin(evaluation)
+        return objective(image)
+
+    matched = adam.minimize(
+        resize(image, level.height, level.width),
+        sampled,
+        level.evaluations - progress.done,
+        _LEARNING_RATES[level.stage],
+        progress.record,
+        optimizer_state,
+    )
+    return clamp(calm_chroma(matched))
 
 
 class _LevelProgress:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from transfer.imaging.color import (
+    confine_colors,
     luminance,
     match_color_statistics,
     match_luminance,
@@ -39,6 +40,10 @@ class RenditionTask:
     """Image before the first evaluation, of the shape of the content."""
     to_rgb: Callable[[Tensor], Tensor]
     """Function from the calm image, (1, C, H', W') of any size, to RGB, (1, 3, H', W')."""
+    shapes: Tensor | None = None
+    """Photo without the colors that the styles have no room for, of the shape of the content: what
+    places that are matched are held to. Held to the photo itself, green eyes stay green in red
+    chalk. None: the content."""
     protection_map: Tensor | None = None
     """Places of the photo to keep, shape (1, 1, H'', W''); see `builder.build_objective`."""
 
@@ -102,6 +107,7 @@ def rendition_task(
         regions=tuple(regions),
         start=start,
         to_rgb=_keep_outside(regions, content, lambda image: image),
+        shapes=_compose(regions, content, lambda region: _confine_colors(region, content)),
     )
 
 
@@ -169,6 +175,20 @@ def _keep_outside(
 
 def _match_palette(region: Region, image: Tensor, color_map: ColorMap) -> Tensor:
     """Return the image in the common palette of the region's styles."""
+    palette, weights = _palette(region)
+    return match_color_statistics(
+        image, palette, color_map, image_weights=region.guide, palette_weights=weights
+    )
+
+
+def _confine_colors(region: Region, image: Tensor) -> Tensor:
+    """Return the image without the colors that the region's styles have no room for."""
+    palette, weights = _palette(region)
+    return confine_colors(image, palette, image_weights=region.guide, palette_weights=weights)
+
+
+def _palette(region: Region) -> tuple[Tensor, Tensor | None]:
+    """Return the region's styles beside each other, and the weights of their pixels."""
     swatches = [resize(style, _SWATCH_PX, _SWATCH_PX) for style in region.styles]
     weights = None
     if region.weights is not None:
@@ -179,13 +199,7 @@ def _match_palette(region: Region, image: Tensor, color_map: ColorMap) -> Tensor
             ],
             dim=3,
         )
-    return match_color_statistics(
-        image,
-        torch.cat(swatches, dim=3),
-        color_map,
-        image_weights=region.guide,
-        palette_weights=weights,
-    )
+    return torch.cat(swatches, dim=3), weights
 
 
 def _restore_hues(painted: Tensor, content: Tensor) -> Tensor:

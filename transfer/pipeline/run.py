@@ -208,8 +208,8 @@ class PaintRun:
         run_all = settings.advanced.evaluations is not None or base is not None
         for number, level in enumerate(levels):
             if number >= first_level:
-                penalty = ContentPenalty.of(
-                    settings, level.backbone, level.long_edge_px, multiplier
+                penalty = ContentPenalty.of_stage(
+                    level.stage, settings, level.backbone, level.long_edge_px, multiplier
                 )
                 problem = LevelProblem(
                     backbone(level.backbone), task, level, settings, penalty, run_all, self._graphs

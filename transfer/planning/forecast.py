@@ -18,7 +18,8 @@ _TARGETS = 0.5
 """Time to compute the features of one picture, relative to an evaluation, which also goes back."""
 _REGION_TIME = {"compact": 0.2, "vgg19": 0.11}
 """Time that each further region adds to an evaluation, relative to it: the region's statistics are
-computed over the whole picture. Measured with four masked styles, docs/engine.md."""
+computed over the whole picture. Where places are matched, it adds their matches. Measured with four
+masked styles, docs/engine.md."""
 _REGION_BYTES = 10
 """Bytes that each further region adds per pixel: its mask, and its weights at each layer."""
 _RENDITION = 4.0
@@ -133,8 +134,12 @@ def count_work(
     for level in levels:
         network = _network(level.backbone)
         pixels = level.height * level.width / 1e6
-        regions_factor = 1.0 + _REGION_TIME[network] * (regions - 1)
-        megapixels[network] += pixels * (level.evaluations * regions_factor + targets)
+        if level.stage.is_matching:
+            region_pixels = float(pyramid.MATCH_PIXELS)
+        else:
+            region_pixels = _REGION_TIME[network] * level.height * level.width
+        seen = level.evaluation_pixels + (regions - 1) * region_pixels
+        megapixels[network] += level.evaluations * seen / 1e6 + pixels * targets
         needed = _level_bytes(level, settings.brush_size)
         needed += _REGION_BYTES * 1e6 * pixels * (regions - 1)
         step_bytes = max(step_bytes, needed)

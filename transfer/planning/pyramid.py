@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from transfer.settings import Backbone, Effort, Rendition, Settings
+from transfer.settings import Backbone, Effort, Method, Rendition, Settings
+from transfer.stages import Stage
 
 MIN_EDGE_PX = 16
 """Smallest short edge of any picture: four poolings leave one position of it."""
@@ -12,7 +13,8 @@ _COARSEST_LONG_EDGE_PX = 96
 _COARSEST_SHORT_EDGE_PX = 32
 """A coarser scale than these has nothing left to lay out."""
 
-# Evaluations from the coarsest scale on; the last number holds for every larger scale.
+# Evaluations of the method of statistics, from the coarsest scale on; the last number holds for
+# every larger scale.
 _FIRST = {
     (Effort.DRAFT, "compact"): (120, 80, 50, 20),
     (Effort.STANDARD, "compact"): (100, 60, 25, 20, 30),
@@ -28,15 +30,39 @@ _VGG19_FINISH = (12, 12, 10, 4, 0)
 of paintings from 1528 px on: at 2048 px four evaluations took half of the time, and ten more of
 compact, in a tenth of it, come as close to the style; docs/engine.md has the figures."""
 
+_LAYOUT = 60
+"""Evaluations that lay out colors and large forms, at the coarsest scale, before matching."""
+# All efforts begin alike, so that they are steps of one picture: what a draft shows, stays where it
+# is.
+_SHAPES = {
+    Effort.DRAFT: (40,),
+    Effort.STANDARD: (40, 24),
+    Effort.FINE: (40, 60),
+}
+"""Evaluations of `Stage.SHAPES` at the coarsest two scales."""
+_STROKES = {
+    Effort.DRAFT: (8, 16, 8, 4, 3, 2),
+    Effort.STANDARD: (16, 16, 16, 8, 4, 3),
+    Effort.FINE: (40, 40, 40, 20, 8, 5),
+}
+"""Evaluations of `Stage.STROKES` at all larger scales, and at the last one in any case; the last
+number holds for every larger scale."""
+
 _LEAST_CONTINUED = 24
 """Least evaluations of a painting that continues an earlier one of its size."""
 
 _REFINE = 16
-"""Evaluations of each later rendition."""
+"""Evaluations of each later rendition where statistics paint."""
+_REFINE_STROKES = 6
+"""Evaluations of each later rendition where places are matched."""
 
 # Time of one evaluation per pixel, relative to compact: measured at 512 px on a CPU
 # (0.086 and 0.75 s on two cores).
 _COST = {"compact": 1.0, "vgg19": 9.0, "vgg19-torchvision": 9.0}
+_STAGE_COST = {Stage.SHAPES: 0.9, Stage.STROKES: 0.36}
+"""Time of an evaluation of the stage relative to one of statistics, by the network's work."""
+MATCH_PIXELS = 15_000
+"""Time to find the matches of one evaluation, in pixels; it hardly depends on the size."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +73,8 @@ class Level:
     height: int
     width: int
     evaluations: int
+    stage: Stage = Stage.STATISTICS
+    """Loss that the evaluations minimize."""
 
     @property
     def long_edge_px(self) -> int:
@@ -61,7 +89,15 @@ class Level:
     @property
     def evaluation_cost(self) -> float:
         """Expected time of one evaluation, in the same unit."""
-        return _COST[self.backbone] * self.height * self.width
+        return _COST[self.backbone] * self.evaluation_pixels
+
+    @property
+    def evaluation_pixels(self) -> float:
+        """Number of pixels for which an evaluation of statistics would take as long."""
+        pixels = self.height * self.width
+        if not self.stage.is_matching:
+            return pixels
+        return _STAGE_COST[self.stage] * pixels + MATCH_PIXELS
 
 
 def scales(height: int, width: int) -> tuple[tuple[int, int], ...]:
@@ -83,9 +119,14 @@ def first_schedule(settings: Settings, height: int, width: int) -> tuple[Level, 
 
 def refine_schedule(settings: Settings, height: int, width: int) -> tuple[Level, ...]:
     """Return the steps of a later rendition, which starts from the first one."""
-    backbone = "compact" if settings.backbone is Backbone.AUTO else settings.backbone.value
     factor = _factor(settings, _levels(settings, height, width))
-    return _scale_evaluations((Level(backbone, height, width, _REFINE),), factor)
+    if settings.method is Method.MATCHING:
+        backbone = _matching_backbone(settings)
+        level = Level(backbone, height, width, _REFINE_STROKES, Stage.STROKES)
+    else:
+        backbone = "compact" if settings.backbone is Backbone.AUTO else settings.backbone.value
+        level = Level(backbone, height, width, _REFINE)
+    return _scale_evaluations((level,), factor)
 
 
 def enlarge_schedule(
@@ -125,6 +166,28 @@ def schedules(
 
 
 def _levels(settings: Settings, height: int, width: int) -> tuple[Level, ...]:
+    if settings.method is Method.MATCHING:
+        return _matching_levels(settings, height, width)
+    return _statistics_levels(settings, height, width)
+
+
+def _matching_levels(settings: Settings, height: int, width: int) -> tuple[Level, ...]:
+    sizes = scales(height, width)
+    backbone = _matching_backbone(settings)
+    layout = "compact" if settings.backbone is Backbone.AUTO else backbone
+    levels = [Level(layout, *sizes[0], _LAYOUT)]
+    shapes, strokes = _SHAPES[settings.effort], _STROKES[settings.effort]
+    last = len(sizes) - 1
+    for scale, size in enumerate(sizes):
+        # The coarsest scale has shapes even if it is the last one, too.
+        if scale == 0 or scale < min(len(shapes), last):
+            levels.append(Level(backbone, *size, shapes[scale], Stage.SHAPES))
+        if scale == last or scale >= len(shapes):
+            levels.append(Level(backbone, *size, _at(strokes, scale), Stage.STROKES))
+    return tuple(levels)
+
+
+def _statistics_levels(settings: Settings, height: int, width: int) -> tuple[Level, ...]:
     sizes = scales(height, width)
     backbone = _main_backbone(settings)
     levels = [
@@ -160,6 +223,11 @@ def _main_backbone(settings: Settings) -> str:
     if settings.backbone is Backbone.AUTO:
         return "vgg19" if settings.effort is Effort.FINE else "compact"
     return settings.backbone.value
+
+
+def _matching_backbone(settings: Settings) -> str:
+    """Return the network that matches: compact's gradients leave grain, so only if it is named."""
+    return "vgg19" if settings.backbone is Backbone.AUTO else settings.backbone.value
 
 
 def _at(numbers: tuple[int, ...], scale: int) -> int:

@@ -11,7 +11,16 @@ from werkzeug.datastructures import FileStorage
 from wtforms import Field, HiddenField, IntegerField, IntegerRangeField, RadioField, SelectField
 from wtforms.validators import InputRequired, NumberRange, Optional
 
-from transfer.settings import Backbone, Effort, Rendition, Settings, Start, read, settings_in
+from transfer.settings import (
+    Backbone,
+    Effort,
+    Method,
+    Rendition,
+    Settings,
+    Start,
+    read,
+    settings_in,
+)
 from webapp.extensions import get_config
 from webapp.models import Picture
 from webapp.uploads.library import find_choice, save_picture, validate_file
@@ -167,7 +176,9 @@ class StudioForm(FlaskForm):
         default=_DEFAULTS.keep_faces,
         ends=("Off", "Painterly", "Faithful"),
         noun="number for the faces",
-        fact=lambda kept: "" if kept == 1 else f"{round(100 * kept)} of 100" if kept else "Off",
+        fact=lambda kept: (
+            "" if kept == _DEFAULTS.keep_faces else f"{round(100 * kept)} of 100" if kept else "Off"
+        ),
     )
     renditions = RadioControl(
         "Colors",
@@ -216,6 +227,16 @@ class StudioForm(FlaskForm):
         },
         default=_DEFAULTS.start,
         is_expert=True,
+    )
+    method = SelectControl(
+        "Method",
+        choices={
+            Method.MATCHING: "Matching: each place takes the style's nearest strokes",
+            Method.STATISTICS: "Statistics: the whole takes the style's colors and textures",
+        },
+        default=_DEFAULTS.method,
+        is_expert=True,
+        fact=lambda method: "" if method == _DEFAULTS.method else method.capitalize(),
     )
     backbone = SelectControl(
         "Backbone",

@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 
 from config import PROJECT_ROOT
 from tests.integration.webapp.conftest import order, read
-from transfer.settings import Rendition
+from transfer.settings import Method, Rendition
 from webapp.extensions import db
 from webapp.models import Attempt, Painting, State
 from webapp.orders import leases, schedule
@@ -66,6 +66,17 @@ def test_paintings_from_before_faces_were_kept_were_painted_without(site: Flask,
     upgrade()
 
     assert read(public_id).settings.keep_faces == 0.0
+
+
+def test_paintings_from_before_matching_were_painted_by_statistics(site: Flask, ada: int) -> None:
+    public_id = order(ada)
+    assert read(public_id).settings.method is Method.MATCHING
+    db.session.remove()
+
+    downgrade(revision="0007")
+    upgrade()
+
+    assert read(public_id).settings.method is Method.STATISTICS
 
 
 def test_migrations_form_one_line() -> None:

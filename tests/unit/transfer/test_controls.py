@@ -2,6 +2,8 @@
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from transfer import (
     InvalidSetting,
     MaskCount,
     MaskUnusable,
+    Method,
     Pooling,
     Rendition,
     Settings,
@@ -65,13 +68,8 @@ def paint(
     **changes: Any,
 ) -> PaintResult:
     advanced = changes.pop("advanced", AdvancedSettings(evaluations=EVALUATIONS))
-    settings = Settings(
-        long_edge_px=80,
-        effort=Effort.DRAFT,
-        backbone=Backbone.COMPACT,
-        advanced=advanced,
-        **changes,
-    )
+    changes = {"backbone": Backbone.COMPACT} | changes
+    settings = Settings(long_edge_px=80, effort=Effort.DRAFT, advanced=advanced, **changes)
     return painter.paint(content, styles, settings, masks=masks)
 
 
@@ -404,9 +402,13 @@ def test_advanced_weights_replace_smoothness_and_strength(
 ) -> None:
     def paint_with(**weights: Any) -> np.ndarray:
         advanced = AdvancedSettings(evaluations=EVALUATIONS, **weights)
-        return paint_styled(painter, content, [style], start=Start.CONTENT, advanced=advanced)
+        return paint_by_statistics(advanced=advanced)
 
-    usual = paint_styled(painter, content, [style], start=Start.CONTENT)
+    # The stages of matching have usual weights of their own.
+    paint_by_statistics = partial(
+        paint_styled, painter, content, [style], start=Start.CONTENT, method=Method.STATISTICS
+    )
+    usual = paint_by_statistics()
     assert np.array_equal(paint_with(smoothness_weight=2.0), usual)
     assert not np.array_equal(paint_with(content_weight=0.5), usual)
     photo = photo_pixels(content)
@@ -533,3 +535,54 @@ def test_a_painting_with_every_setting_is_repeatable_bit_for_bit(
     assert first.renditions == second.renditions
     assert first.animation == second.animation
     assert first.renditions != other.renditions
+
+
+@pytest.mark.parametrize("backbone", [Backbone.COMPACT, Backbone.AUTO])
+def test_the_method_changes_the_picture(
+    painter: Painter, content: Image.Image, style: Image.Image, backbone: Backbone
+) -> None:
+    settings = Settings(
+        long_edge_px=80,
+        effort=Effort.DRAFT,
+        backbone=backbone,
+        advanced=AdvancedSettings(evaluations=EVALUATIONS),
+    )
+    matched, averaged = (
+        np.asarray(
+            painter.paint(content, [style], replace(settings, method=method)).renditions[STYLED]
+        ).astype(float)
+        for method in (Method.MATCHING, Method.STATISTICS)
+    )
+
+    # In 8-bit steps.
+    assert mean_difference(matched, averaged) > 5
+
+
+@pytest.mark.parametrize("rendition", RENDITIONS)
+def test_matching_is_the_same_again_and_differs_by_seed(
+    painter: Painter, content: Image.Image, style: Image.Image, rendition: Rendition
+) -> None:
+    first, again, other = (
+        np.asarray(
+            paint(painter, content, [style], seed=seed, renditions=(rendition,)).renditions[
+                rendition
+            ]
+        )
+        for seed in (0, 0, 1)
+    )
+
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_the_photo_s_colors_that_the_style_has_not_are_left_out(
+    painter: Painter, content: Image.Image, style: Image.Image
+) -> None:
+    gray = style.convert("L").convert("RGB")
+
+    pixels = paint_styled(painter, content, [gray], backbone=Backbone.AUTO)
+
+    def saturation(image: np.ndarray) -> float:
+        return float((image.max(axis=2) - image.min(axis=2)).mean())
+
+    assert saturation(pixels) < 0.2 * saturation(photo_pixels(content))

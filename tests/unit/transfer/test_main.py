@@ -35,7 +35,7 @@ def test_the_command_paints_and_prints_its_progress(pictures: list[str], tmp_pat
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     assert "100%" in done.stderr
-    assert "evaluations of compact in" in done.stderr
+    assert "evaluations of compact and vgg19 in" in done.stderr
     written = {path.name for path in tmp_path.iterdir()} - {"content.png", "style.png"}
     assert written == {"out.png", "out-luminance.png"}
     with Image.open(tmp_path / "out.png") as image:

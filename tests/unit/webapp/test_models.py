@@ -5,7 +5,7 @@ from flask import Flask
 from sqlalchemy import text
 
 from tests.unit.webapp.client import Browser
-from transfer.settings import Backbone, Effort, Rendition, Settings, Start
+from transfer.settings import Backbone, Effort, Method, Rendition, Settings, Start
 from webapp.extensions import db, write_transaction
 from webapp.models import Invitation, Painting, State, now
 
@@ -44,11 +44,12 @@ def test_a_painting_keeps_the_settings_that_it_is_made_of() -> None:
         strength=0.7,
         effort=Effort.FINE,
         backbone=Backbone.VGG19,
+        method=Method.STATISTICS,
         renditions=(Rendition.STYLED, Rendition.LUMINANCE),
         seed=11,
         brush_size=1.5,
         smoothness=0.25,
-        keep_faces=0.5,
+        keep_faces=0.6,
         start=Start.CONTENT,
         animation=True,
     )

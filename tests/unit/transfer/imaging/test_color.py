@@ -14,6 +14,7 @@ from transfer.errors import NotFinite, ShapeError
 from transfer.imaging.color import (
     apply_map,
     color_map,
+    confine_colors,
     luminance,
     match_color_statistics,
     match_luminance,
@@ -254,3 +255,25 @@ def test_replacing_luminance_by_its_own_changes_nothing() -> None:
 def test_other_shapes_are_refused(function: object) -> None:
     with pytest.raises(ShapeError, match=r"\(1, 3, H, W\), not \(1, 1, 4, 4\)"):
         function(torch.zeros(1, 1, 4, 4))  # type: ignore[operator]
+
+
+def test_colors_are_confined_to_a_gray_palette() -> None:
+    image = torch.rand(1, 3, 20, 30, generator=seeded(40))
+    gray = torch.rand(1, 1, 16, 16, generator=seeded(41)).expand(1, 3, 16, 16)
+
+    confined = confine_colors(image, gray)
+
+    # Variances below that of half an 8-bit step are raised to it: chroma is left within one step.
+    assert (confined - confined.mean(dim=1, keepdim=True)).abs().max() < 4 / 255
+    assert confined.mean().item() == pytest.approx(gray.mean().item(), abs=0.01)
+
+
+def test_confined_colors_come_no_farther_apart() -> None:
+    image = 0.5 + 0.1 * (torch.rand(1, 3, 20, 30, generator=seeded(42)) - 0.5)
+    vivid = torch.rand(1, 3, 16, 16, generator=seeded(43))
+
+    confined = confine_colors(image, vivid)
+
+    # The map without its gains is a shift by the difference of the means.
+    shift = confined - image
+    assert torch.allclose(shift, shift.mean(dim=(2, 3), keepdim=True).expand_as(shift), atol=1e-5)

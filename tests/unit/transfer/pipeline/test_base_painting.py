@@ -19,7 +19,7 @@ from transfer.imaging.calm_chroma import calm_chroma
 from transfer.imaging.images import to_image
 from transfer.pipeline.base_painting import base_image
 from transfer.pipeline.progress import Progress
-from transfer.settings import AdvancedSettings, Backbone, Rendition, Settings
+from transfer.settings import AdvancedSettings, Backbone, Method, Rendition, Settings
 
 SMALL = Settings(
     long_edge_px=80, backbone=Backbone.COMPACT, advanced=AdvancedSettings(evaluations=24)
@@ -57,18 +57,19 @@ def test_a_continued_painting_equals_one_that_never_stopped(
     painter: Painter, content: Image.Image, style: Image.Image
 ) -> None:
     """Paintings of one level are compared: in two runs and in one."""
+    settings = replace(SMALL, method=Method.STATISTICS)
     losses: list[float] = []
     states: list[bytes] = []
 
     def on_progress(progress: Progress) -> None:
         losses.append(progress.loss)
 
-    first = painter.paint(content, [style], SMALL, on_progress, on_state=states.append)
+    first = painter.paint(content, [style], settings, on_progress, on_state=states.append)
     base = BasePainting(first.renditions[Rendition.STYLED], states[0])
-    painter.paint(content, [style], SMALL, on_progress, base=base)
+    painter.paint(content, [style], settings, on_progress, base=base)
     losses_of_two_runs = losses.copy()
     losses.clear()
-    once = replace(SMALL, advanced=AdvancedSettings(evaluations=47))
+    once = replace(settings, advanced=AdvancedSettings(evaluations=47))
     painter.paint(content, [style], once, on_progress)
 
     # The last evaluation of the first is the first of the second.
@@ -76,13 +77,15 @@ def test_a_continued_painting_equals_one_that_never_stopped(
     assert losses_of_two_runs[:24] + losses_of_two_runs[25:] == losses
 
 
+@pytest.mark.parametrize("method", Method)
 @pytest.mark.parametrize("evaluations", [12, 60])
 def test_a_painting_is_continued_from_its_last_loss_however_long_it_was_painted(
-    painter: Painter, content: Image.Image, style: Image.Image, evaluations: int
+    painter: Painter, content: Image.Image, style: Image.Image, evaluations: int, method: Method
 ) -> None:
+    settings = replace(SMALL, method=method)
     states: list[bytes] = []
     losses: list[float] = []
-    before = replace(SMALL, advanced=AdvancedSettings(evaluations=evaluations), seed=3)
+    before = replace(settings, advanced=AdvancedSettings(evaluations=evaluations))
     first = painter.paint(
         content,
         [style],
@@ -93,7 +96,9 @@ def test_a_painting_is_continued_from_its_last_loss_however_long_it_was_painted(
     end = losses[-1]
     losses.clear()
     base = BasePainting(first.renditions[Rendition.STYLED], states[0])
-    painter.paint(content, [style], SMALL, lambda progress: losses.append(progress.loss), base=base)
+    painter.paint(
+        content, [style], settings, lambda progress: losses.append(progress.loss), base=base
+    )
 
     assert losses[0] == end
 
@@ -105,8 +110,9 @@ def test_the_state_holds_the_image_and_the_painting_shows_its_calm_image(
     tensors = load(base.state)
     image = tensors.get("optimizer.best", tensors["image"])
 
-    assert to_image(calm_chroma(image)) == base.image
-    assert to_image(image) != base.image
+    # A step goes by after the last evaluation that the state holds.
+    seen, held = to_image(calm_chroma(image)), to_image(image)
+    assert difference(seen, base.image) < difference(held, base.image)
 
 
 @pytest.mark.parametrize("settings", [SMALL, LARGE])

@@ -11,9 +11,11 @@ import torch
 from PIL import Image, ImageSequence
 from safetensors.torch import load
 
+from tests.seeds import seeded
 from transfer.engine import Painter, Progress
 from transfer.errors import Cancelled, CheckpointUnusable
 from transfer.imaging.masks import Region
+from transfer.optim.adam import AdamState
 from transfer.optim.iterate import Best
 from transfer.optim.lbfgs import LbfgsState
 from transfer.optim.stored_vectors import CurvaturePair, Fp16Vector
@@ -30,6 +32,7 @@ from transfer.settings import (
     Backbone,
     ColorMap,
     Effort,
+    Method,
     Pooling,
     Rendition,
     Settings,
@@ -234,6 +237,31 @@ def test_a_checkpoint_of_the_previous_format_is_of_another_version() -> None:
     )
 
 
+def test_the_state_of_adam_is_stored_exactly() -> None:
+    image = torch.rand(1, 3, 9, 8, generator=seeded(2))
+    first = tuple(torch.rand(1, 3, size, size, generator=seeded(size)) for size in (9, 5))
+    second = tuple(band.square() for band in first)
+    stored = Checkpoint("id", 0, 1, 4, image, {}, optimizer_state=AdamState(4, first, second))
+
+    read = Checkpoint.from_bytes(stored.to_bytes(), "id").optimizer_state
+
+    assert isinstance(read, AdamState)
+    assert read.steps == 4
+    for before, after in ((first, read.first), (second, read.second)):
+        assert len(before) == len(after)
+        assert all(map(torch.equal, before, after))
+
+
+def test_a_state_of_another_optimizer_cannot_be_stored() -> None:
+    class Other:
+        best = None
+
+    stored = Checkpoint("id", 0, 1, 4, torch.zeros(1, 3, 9, 8), {}, optimizer_state=Other())
+
+    with pytest.raises(TypeError, match="Other cannot be stored"):
+        stored.to_bytes()
+
+
 PINNED_SETTINGS = Settings(
     style_weights=(1.0, 0.5),
     renditions=(Rendition.HISTOGRAM, Rendition.STYLED),
@@ -244,16 +272,16 @@ PINNED_SETTINGS = Settings(
 PINNED_JSON = (
     '"settings": {"animation": false, "backbone": "auto", "brush_size": 1.0,'
     ' "color_map": "symmetric", "content_layer": "relu3_1", "content_weight": null,'
-    ' "effort": "standard", "evaluations": 40, "keep_faces": 1.0, "long_edge_px": 512,'
-    ' "pooling": "max",'
+    ' "effort": "standard", "evaluations": 40, "keep_faces": 0.5, "long_edge_px": 512,'
+    ' "method": "matching", "pooling": "max",'
     ' "renditions": ["histogram", "styled"], "seed": 0, "smoothness": 0.5,'
     ' "smoothness_weight": null, "start": "recolored", "strength": 0.5,'
     ' "style_layers": [["relu4_1", 2.0]], "style_weights": [1.0, 0.5]}'
 )
 PINNED_OPTIMIZER_JSON = (
     '"settings": {"backbone": "auto", "brush_size": 1.0, "color_map": "symmetric",'
-    ' "content_layer": "relu3_1", "content_weight": null, "keep_faces": 1.0,'
-    ' "long_edge_px": 512, "pooling": "max",'
+    ' "content_layer": "relu3_1", "content_weight": null, "keep_faces": 0.5,'
+    ' "long_edge_px": 512, "method": "matching", "pooling": "max",'
     ' "renditions": ["histogram"], "smoothness": 0.5, "smoothness_weight": null, "strength": 0.5,'
     ' "style_layers": [["relu4_1", 2.0]], "style_weights": [1.0, 0.5]}'
 )
@@ -277,11 +305,12 @@ def test_the_fingerprints_cover_this_json() -> None:
     )
     plan_json = (
         '"plan": [{"rendition": "histogram", "steps":'
-        ' [{"backbone": "compact", "evaluations": 40, "height": 2, "width": 4}]},'
+        ' [{"backbone": "compact", "evaluations": 40, "height": 2, "stage": "statistics",'
+        ' "width": 4}]},'
         ' {"rendition": "styled", "steps": []}]'
     )
     whole = ", ".join([photo_json, plan_json, '"proof": "abc"', regions_json, PINNED_JSON])
-    last_json = '"last": {"backbone": "compact", "height": 2, "width": 4}'
+    last_json = '"last": {"backbone": "compact", "height": 2, "stage": "statistics", "width": 4}'
     optimizer = ", ".join([last_json, photo_json, regions_json, PINNED_OPTIMIZER_JSON])
 
     whole_hash = fingerprint(PINNED_SETTINGS, plans, photo, regions, "abc")
@@ -301,12 +330,13 @@ OTHER_SETTINGS: dict[str, Any] = {
     "strength": 0.6,
     "effort": Effort.DRAFT,
     "backbone": Backbone.COMPACT,
+    "method": Method.STATISTICS,
     "renditions": (Rendition.LUMINANCE,),
     "seed": 1,
     "style_weights": (2.0,),
     "brush_size": 1.5,
     "smoothness": 0.6,
-    "keep_faces": 0.5,
+    "keep_faces": 0.6,
     "start": Start.NOISE,
     "color_map": ColorMap.PCA,
     "animation": True,
@@ -372,7 +402,8 @@ def test_a_masked_painting_resumes_with_its_own_masks_only(painter: Painter) -> 
     [
         {"brush_size": 1.5},
         {"smoothness": 0.6},
-        {"keep_faces": 0.5},
+        {"keep_faces": 0.6},
+        {"method": Method.STATISTICS},
         {"animation": True},
         {"advanced": AdvancedSettings(content_weight=0.3)},
     ],
@@ -387,7 +418,13 @@ def test_a_checkpoint_fits_only_its_own_settings(painter: Painter, other: dict[s
 @pytest.mark.parametrize("fraction", [0.3, 0.95])
 def test_an_animation_keeps_the_frames_from_before(painter: Painter, fraction: float) -> None:
     content, style = pictures()
-    settings = replace(SETTINGS, animation=True, advanced=AdvancedSettings(evaluations=20))
+    # One level: two that follow each other at one size begin and end with the same frame.
+    settings = replace(
+        SETTINGS,
+        method=Method.STATISTICS,
+        animation=True,
+        advanced=AdvancedSettings(evaluations=20),
+    )
     checkpoint, _ = stopped_at(painter, fraction, settings)
 
     rest = painter.paint(content, [style], settings, checkpoint=checkpoint)

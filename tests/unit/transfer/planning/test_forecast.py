@@ -18,7 +18,7 @@ from transfer.planning.forecast import (
     fit_cost_model,
 )
 from transfer.planning.pyramid import first_schedule, scales, schedules
-from transfer.settings import AdvancedSettings, Backbone, Effort, Rendition, Settings
+from transfer.settings import AdvancedSettings, Backbone, Effort, Method, Rendition, Settings
 
 ALL = tuple(Rendition)
 SITE_SIZES = (256, 512, 768, 1024, 2048)
@@ -177,15 +177,25 @@ def test_more_work_takes_longer(less: Settings, more: Settings) -> None:
 
 
 def test_styles_and_masks_count() -> None:
-    one = at_first(Settings())
-    four = at_first(Settings(), styles=4)
-    mwork = at_first(Settings(), styles=4, masks=4)
+    settings = Settings(method=Method.STATISTICS)
+    one = at_first(settings)
+    four = at_first(settings, styles=4)
+    masked = at_first(settings, styles=4, masks=4)
 
-    assert one.seconds < four.seconds < mwork.seconds
+    assert one.seconds < four.seconds < masked.seconds
     # As measured: an evaluation of four regions takes 1.6 (compact) or 1.3 (vgg19) times as long.
-    assert 1.4 < mwork.seconds / one.seconds < 1.7
-    assert one.peak_bytes == four.peak_bytes < mwork.peak_bytes
-    assert at_first(Settings(), masks=1) == one
+    assert 1.4 < masked.seconds / one.seconds < 1.7
+    assert one.peak_bytes == four.peak_bytes < masked.peak_bytes
+    assert at_first(settings, masks=1) == one
+
+
+def test_matches_of_masked_styles_count() -> None:
+    one, four, masked = (
+        at_first(Settings(), styles=styles, masks=masks)
+        for styles, masks in ((1, 0), (4, 0), (4, 4))
+    )
+
+    assert one.seconds < four.seconds < masked.seconds
 
 
 def test_counted_work_is_that_of_the_schedule() -> None:
@@ -196,7 +206,7 @@ def test_counted_work_is_that_of_the_schedule() -> None:
 
     assert found.evaluations == sum(step.evaluations for step in steps)
     assert found.compact_mp == 0.0
-    pixels = sum(step.evaluations * step.height * step.width for step in steps) / 1e6
+    pixels = sum(step.evaluations * step.evaluation_pixels for step in steps) / 1e6
     assert pixels < found.vgg19_mp < 1.2 * pixels
     assert found.largest_mp == 384 * 512 / 1e6
     assert found.step_bytes == MemoryPlan().bytes(LevelShape("vgg19", 384, 512, is_fp16=True))

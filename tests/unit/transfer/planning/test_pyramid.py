@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -6,12 +7,16 @@ from hypothesis import strategies as st
 
 from transfer.planning.pyramid import (
     MIN_EDGE_PX,
+    Level,
     first_schedule,
     refine_schedule,
     scales,
     schedules,
 )
-from transfer.settings import AdvancedSettings, Backbone, Effort, Rendition, Settings
+from transfer.settings import AdvancedSettings, Backbone, Effort, Method, Rendition, Settings
+from transfer.stages import Stage
+
+STATISTICS = Settings(method=Method.STATISTICS)
 
 
 def sizes_and_evaluations(settings: Settings, edge: int = 512) -> list[tuple[str, int, int]]:
@@ -19,8 +24,48 @@ def sizes_and_evaluations(settings: Settings, edge: int = 512) -> list[tuple[str
     return [(step.backbone, step.long_edge_px, step.evaluations) for step in steps]
 
 
+def stages(settings: Settings, edge: int = 512) -> list[tuple[Stage, str, int]]:
+    steps = first_schedule(settings, edge, edge)
+    return [(step.stage, step.backbone, step.long_edge_px) for step in steps]
+
+
+def test_matching_goes_from_statistics_over_shapes_to_strokes() -> None:
+    assert stages(Settings()) == [
+        (Stage.STATISTICS, "compact", 128),
+        (Stage.SHAPES, "vgg19", 128),
+        (Stage.SHAPES, "vgg19", 256),
+        (Stage.STROKES, "vgg19", 512),
+    ]
+
+
+@pytest.mark.parametrize("effort", Effort)
+@pytest.mark.parametrize("edge", [64, 128, 256, 512, 1024, 4096])
+def test_every_size_ends_with_strokes(edge: int, effort: Effort) -> None:
+    levels = stages(Settings(effort=effort), edge)
+
+    assert levels[0][0] is Stage.STATISTICS
+    assert levels[1][0] is Stage.SHAPES
+    assert levels[-1] == (Stage.STROKES, "vgg19", edge)
+
+
+def test_all_efforts_begin_alike() -> None:
+    draft, standard, fine = (
+        first_schedule(Settings(effort=effort), 512, 384)[:2] for effort in Effort
+    )
+
+    assert draft == standard == fine
+
+
+def test_an_evaluation_of_strokes_is_cheaper_than_one_of_shapes() -> None:
+    strokes, shapes = (
+        Level("vgg19", 512, 512, 1, stage).cost for stage in (Stage.STROKES, Stage.SHAPES)
+    )
+
+    assert strokes < 0.5 * shapes
+
+
 def test_standard_lets_compact_paint_and_vgg19_finish() -> None:
-    assert sizes_and_evaluations(Settings()) == [
+    assert sizes_and_evaluations(STATISTICS) == [
         ("compact", 128, 100),
         ("compact", 256, 60),
         ("compact", 512, 25),
@@ -29,18 +74,18 @@ def test_standard_lets_compact_paint_and_vgg19_finish() -> None:
 
 
 def test_larger_sizes_go_on_from_512_px_with_fewer_evaluations() -> None:
-    steps = sizes_and_evaluations(Settings(long_edge_px=1024), 1024)
+    steps = sizes_and_evaluations(replace(STATISTICS, long_edge_px=1024), 1024)
 
-    assert steps[:4] == sizes_and_evaluations(Settings())
+    assert steps[:4] == sizes_and_evaluations(STATISTICS)
     assert [(name, edge) for name, edge, _ in steps[4:]] == [("compact", 1024), ("vgg19", 1024)]
     assert steps[4][2] < 25
     assert steps[5][2] < 10
 
 
 def test_beyond_1024_px_compact_paints_alone() -> None:
-    steps = sizes_and_evaluations(Settings(long_edge_px=4096), 4096)
+    steps = sizes_and_evaluations(replace(STATISTICS, long_edge_px=4096), 4096)
 
-    assert steps[:6] == sizes_and_evaluations(Settings(long_edge_px=1024), 1024)
+    assert steps[:6] == sizes_and_evaluations(replace(STATISTICS, long_edge_px=1024), 1024)
     assert [(name, edge) for name, edge, _ in steps[6:]] == [("compact", 2048), ("compact", 4096)]
 
 

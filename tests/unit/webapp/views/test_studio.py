@@ -84,10 +84,11 @@ def test_studio_offers_samples_and_usual_settings(ada: Browser) -> None:
     assert page.checked("effort") == ["standard"]
     assert page.checked("colors") == ["both"]
     assert page.selected("backbone") == ["auto"]
+    assert page.selected("method") == ["matching"]
     assert page.value("seed") == "0"
     assert page.value("brush") == "0"
     assert page.value("smoothness") == "50"
-    assert page.value("keep_faces") == "100"
+    assert page.value("keep_faces") == "50"
     assert page.selected("start") == ["recolored"]
     assert {page.value(f"share:{style.value}") for style in styles()} == {"50"}
 
@@ -144,7 +145,8 @@ def test_order_stores_every_setting_of_the_form(ada: Browser, app: Flask) -> Non
         seed="2147483647",
         brush="-50",
         smoothness="0",
-        keep_faces="50",
+        keep_faces="25",
+        method="statistics",
         start="noise",
     )
 
@@ -163,7 +165,8 @@ def test_order_stores_every_setting_of_the_form(ada: Browser, app: Flask) -> Non
     assert painting.settings.long_edge_px == 768
     assert painting.settings.brush_size == 0.5
     assert painting.settings.smoothness == 0.0
-    assert painting.settings.keep_faces == 0.5
+    assert painting.settings.keep_faces == 0.25
+    assert painting.settings.method == "statistics"
     assert painting.settings.start is Start.NOISE
     assert painting.settings.animation
 
@@ -172,7 +175,7 @@ def test_page_from_before_an_upgrade_still_orders(ada: Browser, app: Flask) -> N
     painting = row(app, painting_id_of(order(ada)))
 
     assert (painting.brush_size, painting.smoothness, painting.start) == (1.0, 0.5, "recolored")
-    assert painting.keep_faces == 1.0
+    assert (painting.keep_faces, painting.method) == (0.5, "matching")
     assert painting.settings.style_weights == (1.0,)
 
 
@@ -650,6 +653,7 @@ BAD_CHOICES = ["", "ultra", "vgg19-torchvision", "DRAFT", "<script>", "x" * 5000
         ("colors", BAD_CHOICES),
         # The site installs no weights that have to be downloaded.
         ("backbone", [*BAD_CHOICES, "vgg19-torchvision"]),
+        ("method", BAD_CHOICES),
         ("start", BAD_CHOICES),
         # Empty values are allowed, and so are brushes finer than the style's.
         ("brush", [*sorted(set(BAD_NUMBERS) - {"", " ", "-1"}), "51", "-51"]),

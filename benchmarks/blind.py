@@ -33,7 +33,7 @@ from benchmarks.common.commandline import (
     whole_number,
 )
 from benchmarks.common.errors import BenchmarkError, FolderUnusable, PairsMissing
-from benchmarks.common.pairs import FIXED_PAIRS, Pair
+from benchmarks.common.pairs import FIXED_PAIRS, JUDGED_PAIRS, Pair
 from benchmarks.picturelib.folders import find_pictures, pairs_by_name, slug
 from config import PROJECT_ROOT
 from transfer.imaging.images import read_image
@@ -64,9 +64,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     painting.add_argument(
         "--pair",
         nargs="+",
-        default=[slug(f"{content} x {style}") for content, style in FIXED_PAIRS],
+        default=_slugs(FIXED_PAIRS),
         metavar="NAME",
         help="such as tuebingen-x-starry-night (the six fixed pairs of benchmarks.quality)",
+    )
+    painting.add_argument(
+        "--judged",
+        action="store_true",
+        help="the pairs that docs/benchmarks.md has votes on, in place of --pair",
     )
     painting.add_argument(
         "--checkout",
@@ -125,11 +130,16 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
+def _slugs(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    return [slug(f"{content} x {style}") for content, style in pairs]
+
+
 def _paint(options: argparse.Namespace) -> None:
     pairs = pairs_by_name(options.photos, options.styles)
-    if unknown := [name for name in options.pair if name not in pairs]:
+    names = _slugs(JUDGED_PAIRS) if options.judged else options.pair
+    if unknown := [name for name in names if name not in pairs]:
         raise PairsMissing(f"There are no pictures for the pair {unknown[0]}.")
-    chosen = {name: pairs[name] for name in options.pair}
+    chosen = {name: pairs[name] for name in names}
     folder = make_folder(options.folder)
     for file in paint(chosen, folder, options.settings, options.checkout.resolve()):
         print(file, flush=True)

@@ -8,6 +8,7 @@ from PIL import Image
 
 from benchmarks.blind import main
 from benchmarks.blindlib.sheets import CAPTION_PX, GAP_PX
+from benchmarks.common.pairs import JUDGED_PAIRS
 from config import PROJECT_ROOT
 from tests.unit.benchmarks.fakes import folder_of_pictures, picture
 
@@ -171,6 +172,17 @@ def test_unknown_pairs_and_commands_end_in_a_sentence(
     assert "invalid choice: 'judge'" in capsys.readouterr().err
     assert main(["sheets", "one"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_judged_pairs_are_painted_on_request(
+    tmp_path: Path, folders: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures = str(tmp_path / "pictures")
+    where = ["--photos", pictures, "--styles", pictures, "--judged"]
+
+    assert main(["paint", str(tmp_path / "painted"), *where]) == 2
+    content, style = JUDGED_PAIRS[0]
+    assert f"for the pair {content}-x-{style}." in capsys.readouterr().err
 
 
 def test_settings_after_the_dashes_go_to_the_engine(

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.common.errors import PairsMissing
-from benchmarks.common.pairs import FIXED_PAIRS, all_pairs, named_pairs, tuning_pairs
+from benchmarks.common.pairs import FIXED_PAIRS, JUDGED_PAIRS, all_pairs, named_pairs, tuning_pairs
 
 CONTENTS = ("ginzan-night", "lion", "stanford-tower", "tuebingen")
 STYLES = ("mosaic", "picasso", "shipwreck", "starry-night", "wheat-field")
@@ -23,6 +23,10 @@ def test_the_fixed_pairs_have_every_content_and_every_style() -> None:
     assert len(set(FIXED_PAIRS)) == 6
     assert {content for content, _ in FIXED_PAIRS} == set(CONTENTS)
     assert {style for _, style in FIXED_PAIRS} == set(STYLES)
+
+
+def test_judged_pairs_are_two_dozen_different_ones() -> None:
+    assert len(set(JUDGED_PAIRS)) == len(JUDGED_PAIRS) == 24
 
 
 def test_all_pairs_are_every_content_in_every_style(folder: Path) -> None:

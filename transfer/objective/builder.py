@@ -104,7 +104,7 @@ def build_objective(
     style_layers = weights.layers
     compared_layer = content_layer(settings, backbone.name)
     make_extractor = _extractor_factory(backbone, settings, tile_px, saved_from)
-    protection = _protection(settings, protection_map)
+    protection = _protection(settings.keep_faces, protection_map)
     comparisons = _comparisons(compared_layer, penalty, protection, height, width)
     content_layers = {comparison.layer for comparison in comparisons}
     terms: list[Term] = [
@@ -173,7 +173,8 @@ def build_matching_objective(
     smoothness = settings.advanced.smoothness_weight
     compared_layer = content_layer(settings, backbone.name, stage)
     make_extractor = _extractor_factory(backbone, settings, tile_px, saved_from)
-    protection = _protection(settings, protection_map)
+    # Squared: where shapes are matched, half of the protection leaves a photo among strokes.
+    protection = _protection(settings.keep_faces**2, protection_map)
     comparisons = _comparisons(compared_layer, penalty, protection, height, width)
     content_layers = {comparison.layer for comparison in comparisons}
     terms: list[Term] = [
@@ -237,10 +238,10 @@ def _extractor_factory(
     return make_extractor
 
 
-def _protection(settings: Settings, protection_map: Tensor | None) -> Protection | None:
-    if protection_map is None or settings.keep_faces == 0:
+def _protection(strength: float, protection_map: Tensor | None) -> Protection | None:
+    if protection_map is None or strength == 0:
         return None
-    return Protection(protection_map, settings.keep_faces)
+    return Protection(protection_map, strength)
 
 
 def _comparisons(

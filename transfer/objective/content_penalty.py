@@ -17,6 +17,8 @@ _DEFAULT_STEEPNESS = 6
 style pays up to 1 % for that. compact, which sees less, needs it."""
 _SHAPES_STEEPNESS = 4
 """Power of the penalty where shapes are matched."""
+_SHAPES_WEIGHT = 1.5
+"""Weight of the penalty there, relative to where statistics are."""
 _STROKES_LAYER = "relu3_1"
 """Layer that compares content where strokes are matched: the deepest of theirs."""
 _MULTIPLIER_RANGE = 0.25, 4.0
@@ -69,10 +71,10 @@ def default_weight(distance: float, backbone: str) -> float:
 def stroke_weight(strength: float) -> float:
     """Return the content weight of the stage of strokes, by the strength of the style.
 
-    2 for strength 0, where strokes follow the photo's every edge; 0.12 in the middle; 0.008 for 1,
-    where they go where the coarser levels have led.
+    3.2 for strength 0, where strokes follow the photo's every edge; 0.2 in the middle; 0.0125 for
+    1, where they go where the coarser levels have led.
     """
-    return float(0.12 * 16.0 ** (1.0 - 2.0 * strength))
+    return float(0.2 * 16.0 ** (1.0 - 2.0 * strength))
 
 
 class ContentPenalty:
@@ -130,7 +132,8 @@ class ContentPenalty:
             return cls(stroke_weight(settings.strength))
         distance = target_distance(settings.strength)
         goal = backbone_distance(distance, backbone, long_edge_px)
-        return cls(default_weight(distance, backbone), goal, _SHAPES_STEEPNESS)
+        weight = _SHAPES_WEIGHT * default_weight(distance, backbone)
+        return cls(weight, goal, _SHAPES_STEEPNESS)
 
     def __call__(self, loss: Tensor) -> Tensor:
         """Return the addend of the painting's loss for the content's loss, both of shape ()."""

@@ -23,9 +23,8 @@ from transfer.pipeline.cuda_graph import CudaGraphObjective
 from transfer.pipeline.renditions import RenditionTask
 from transfer.planning.pyramid import Level
 from transfer.settings import Settings
-from transfer.stages import Stage
 
-_LEARNING_RATES = {Stage.SHAPES: 0.01, Stage.STROKES: 0.006}
+_LEARNING_RATE = 0.01
 """About the change of a pixel, and of each coarser coefficient, in one evaluation."""
 
 OnEvaluation = Callable[[Iterate, int], None]
@@ -198,7 +197,7 @@ def _match_level(
         resize(image, level.height, level.width),
         sampled,
         level.evaluations - progress.done,
-        _LEARNING_RATES[level.stage],
+        _LEARNING_RATE,
         progress.record,
         optimizer_state,
     )

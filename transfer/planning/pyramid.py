@@ -42,7 +42,7 @@ _SHAPES = {
 """Evaluations of `Stage.SHAPES` at the coarsest two scales."""
 _STROKES = {
     Effort.DRAFT: (8, 16, 8, 4, 3, 2),
-    Effort.STANDARD: (16, 16, 16, 8, 4, 3),
+    Effort.STANDARD: (24, 24, 24, 8, 4, 3),
     Effort.FINE: (40, 40, 40, 20, 8, 5),
 }
 """Evaluations of `Stage.STROKES` at all larger scales, and at the last one in any case; the last

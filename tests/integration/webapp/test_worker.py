@@ -330,7 +330,7 @@ def test_the_oldest_optimizer_states_are_deleted(
     site: Flask, ada: int, start_worker: WorkerStarter
 ) -> None:
     first, second = order(ada), order(ada)
-    start_worker(PIC2PAINT_MAX_OPTIMIZER_STATE_BYTES="1500000")
+    start_worker(PIC2PAINT_MAX_OPTIMIZER_STATE_BYTES="500000")
 
     painted = [wait_for_state(public_id, State.DONE) for public_id in (first, second)]
 
@@ -339,6 +339,6 @@ def test_the_oldest_optimizer_states_are_deleted(
         False,
         True,
     ]
-    assert 750_000 < (painted[1].optimizer_bytes or 0) <= 1_500_000
+    assert 250_000 < (painted[1].optimizer_bytes or 0) <= 500_000
     left = [path.name for path in storage.preview(first).parent.iterdir()]
     assert not [name for name in left if name.startswith("optimizer")]

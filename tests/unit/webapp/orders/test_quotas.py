@@ -130,7 +130,8 @@ def test_the_studio_says_if_a_painting_has_to_be_tiled(make_app: MakeApp, enter:
 
 
 def test_more_styles_take_longer(ada: Browser) -> None:
-    asked = "long_edge_px=1024&strength=50&effort=fine&colors=style&backbone=auto&seed=0&method=statistics"
+    asked = "long_edge_px=1024&strength=50&effort=fine&colors=style&backbone=auto&seed=0"
+    asked += "&method=statistics"
 
     told = [
         ada.get(f"/studio/forecast?{asked}&width=300&height=200&brush=50&styles={styles}")

@@ -105,15 +105,10 @@ def build_objective(
     compared_layer = content_layer(settings, backbone.name)
     make_extractor = _extractor_factory(backbone, settings, tile_px, saved_from)
     protection = _protection(settings.keep_faces, protection_map)
-    comparisons = _comparisons(compared_layer, penalty, protection, height, width)
-    content_layers = {comparison.layer for comparison in comparisons}
-    terms: list[Term] = [
-        *content_terms(
-            make_extractor(content_layers, height, width),
-            resize(content, height, width),
-            comparisons,
-        )
-    ]
+    terms: list[Term] = _compare_content(
+        make_extractor, content, compared_layer, penalty, protection, height, width
+    )
+    content_layers = {term.layer for term in terms}
 
     edge_px = _style_edge_px(settings, height, width)
     for region in regions:
@@ -175,15 +170,10 @@ def build_matching_objective(
     make_extractor = _extractor_factory(backbone, settings, tile_px, saved_from)
     # Squared: where shapes are matched, half of the protection leaves a photo among strokes.
     protection = _protection(settings.keep_faces**2, protection_map)
-    comparisons = _comparisons(compared_layer, penalty, protection, height, width)
-    content_layers = {comparison.layer for comparison in comparisons}
-    terms: list[Term] = [
-        *content_terms(
-            make_extractor(content_layers, height, width),
-            resize(content, height, width),
-            comparisons,
-        )
-    ]
+    terms: list[Term] = _compare_content(
+        make_extractor, content, compared_layer, penalty, protection, height, width
+    )
+    content_layers = {term.layer for term in terms}
     edge_px = _style_edge_px(settings, height, width)
     matched = matched_positions(height, width)
     for region in regions:
@@ -244,17 +234,22 @@ def _protection(strength: float, protection_map: Tensor | None) -> Protection | 
     return Protection(protection_map, strength)
 
 
-def _comparisons(
+def _compare_content(
+    make_extractor: Callable[[Collection[str], int, int], TiledExtractor],
+    content: Tensor,
     layer: str,
     penalty: ContentPenalty,
     protection: Protection | None,
     height: int,
     width: int,
-) -> list[Comparison]:
-    """Return the content terms of a level."""
-    if protection is None:
-        return [Comparison(layer, penalty)]
-    return protection.comparisons(layer, penalty, height, width)
+) -> list[Term]:
+    """Return the terms that hold an image of this size to the photo."""
+    comparisons = [Comparison(layer, penalty)]
+    if protection is not None:
+        comparisons = protection.comparisons(layer, penalty, height, width)
+    layers = {comparison.layer for comparison in comparisons}
+    extractor = make_extractor(layers, height, width)
+    return [*content_terms(extractor, resize(content, height, width), comparisons)]
 
 
 def _style_edge_px(settings: Settings, height: int, width: int) -> int:

@@ -231,8 +231,8 @@ class StudioForm(FlaskForm):
     method = SelectControl(
         "Method",
         choices={
-            Method.MATCHING: "Matching: each place takes the style's nearest strokes",
-            Method.STATISTICS: "Statistics: the whole takes the style's colors and textures",
+            Method.MATCHING: "Matching: nearest strokes",
+            Method.STATISTICS: "Statistics: average look",
         },
         default=_DEFAULTS.method,
         is_expert=True,
